@@ -1,0 +1,91 @@
+package events
+
+import "time"
+
+// Plan is a set of terms that accounts subscribe to.
+type Plan struct {
+	Plan string `json:"plan"`
+	Terms
+}
+
+// Terms are what a plan gives and an account may override, field by field. An
+// absent field means the plan's, or the default where there is no plan.
+type Terms struct {
+	// Period is day, week, month, year or an ISO 8601 duration of hours,
+	// minutes and seconds (PT1H), anchored at the account's start, in UTC.
+	Period string `json:"period,omitzero"`
+	// Grant is issued at the start of each period and expires at its end.
+	Grant *PlanGrant `json:"grant,omitzero"`
+	// Overage is what happens to usage no grant covers: "hard" records it as
+	// overage and tells the account to stop.
+	Overage string `json:"overage,omitzero"`
+	// Thresholds are the levels of available credits at or below which the
+	// account is low: "20%" of what was granted in the period, or credits.
+	Thresholds []string `json:"thresholds,omitempty"`
+	// HardStopAt is the level of available credits at or below which the
+	// account is exhausted; default 0.
+	HardStopAt *Credits `json:"hard_stop_at,omitzero"`
+}
+
+// OverageHard is the default Terms.Overage.
+const OverageHard = "hard"
+
+// PlanGrant is the grant a plan issues each period.
+type PlanGrant struct {
+	Amount   Credits `json:"amount"`
+	Priority *uint8  `json:"priority,omitzero"` // default 100
+}
+
+// Account is what is set of an account: its plan, its start and its own terms.
+// An account that was never set exists all the same once the ledger names it.
+type Account struct {
+	ID        string    `json:"id"`
+	Plan      string    `json:"plan,omitzero"`
+	StartedAt time.Time `json:"started_at,omitzero"` // anchors periods; default when first set
+	Terms
+}
+
+// DefaultPriority is a grant's priority when it names none.
+const DefaultPriority = 100
+
+// Grant is a block of credits. It is immutable; it may be voided.
+type Grant struct {
+	// ID identifies the grant within its account and makes issuing it
+	// idempotent: 1 to 128 of A–Z a–z 0–9 _ - . :
+	ID     string  `json:"id"`
+	Amount Credits `json:"amount"`
+	// Priority 0 to 255: a lower one is drawn first; default 100.
+	Priority *uint8 `json:"priority,omitzero"`
+	// EffectiveAt is when it may first be drawn; default when it is recorded.
+	EffectiveAt time.Time `json:"effective_at,omitzero"`
+	// ExpiresAt is when it may no longer be drawn; zero means never.
+	ExpiresAt time.Time   `json:"expires_at,omitzero"`
+	Source    GrantSource `json:"source,omitzero"` // default prepaid
+	CostBasis *CostBasis  `json:"cost_basis,omitzero"`
+	Note      string      `json:"note,omitzero"` // at most 512 bytes
+}
+
+// GrantSource says where a grant came from.
+type GrantSource string
+
+// The sources of grants.
+const (
+	SourcePlan       GrantSource = "plan"
+	SourcePrepaid    GrantSource = "prepaid"
+	SourcePromo      GrantSource = "promo"
+	SourceTopUp      GrantSource = "top_up"
+	SourceAdjustment GrantSource = "adjustment"
+)
+
+// CostBasis is what was paid for one credit of a grant.
+type CostBasis struct {
+	Currency string   `json:"currency"` // ISO 4217, "USD"
+	Price    Quantity `json:"price"`    // per credit
+}
+
+// ValidGrantID reports whether id may name a grant.
+func ValidGrantID(id string) bool { return validToken(id, 128, "_-.:") }
+
+// ValidName reports whether s may name a plan or rate card: 1 to 64 of
+// A–Z a–z 0–9 _ - .
+func ValidName(s string) bool { return validToken(s, 64, "_-") }

@@ -1,0 +1,128 @@
+package events
+
+import "time"
+
+// EntryKind says what a ledger entry does.
+type EntryKind string
+
+// The kinds of ledger entries. Debits come from the rater; ticks from the
+// projector's clock; all others are commands, and the fold decides them.
+const (
+	EntryDebit    EntryKind = "debit"
+	EntryGrant    EntryKind = "grant"
+	EntryVoid     EntryKind = "void"
+	EntryAccount  EntryKind = "account"
+	EntryPlan     EntryKind = "plan"
+	EntryRateCard EntryKind = "rate_card"
+	EntryTick     EntryKind = "tick"
+)
+
+// Chunk is one LEDGER message: entries appended together, in order. The
+// message's stream sequence and timestamp belong to every entry in it.
+type Chunk struct {
+	// Span says which usage events a rater's chunk settles; nil for others.
+	Span    *Span   `json:"span,omitzero"`
+	Entries []Entry `json:"entries,omitempty"`
+}
+
+// Span is the run of a partition's usage events that one chunk settles, after
+// the run of the partition's previous chunk. Its counts add up:
+// Events = debits in the chunk + Duplicates + Rejected.
+type Span struct {
+	// Through is the last event settled. A rater resumes behind it.
+	Through    Position `json:"through"`
+	Events     int      `json:"events"`
+	Duplicates int      `json:"duplicates,omitzero"`
+	Rejected   int      `json:"rejected,omitzero"` // dead-lettered
+}
+
+// Position is one event in the USAGE stream.
+type Position struct {
+	Sequence uint64 `json:"sequence"`       // of the USAGE message
+	Index    int    `json:"index,omitzero"` // of the event in its batch, from 0
+	// StoredAt is the message's stream timestamp: with Sequence it identifies
+	// the message, so that a stream that lost its tail is noticed.
+	StoredAt time.Time `json:"stored_at,omitzero"`
+}
+
+// Entry is one immutable change to the ledger. Exactly the field its Kind
+// names is set; a tick has none.
+type Entry struct {
+	Kind    EntryKind `json:"kind"`
+	Account string    `json:"account,omitzero"` // empty for plans and rate cards
+
+	Debit    *Debit    `json:"debit,omitzero"`
+	Grant    *Grant    `json:"grant,omitzero"`
+	Void     *Void     `json:"void,omitzero"`
+	Settings *Account  `json:"settings,omitzero"` // of kind account
+	Plan     *Plan     `json:"plan,omitzero"`
+	RateCard *RateCard `json:"rate_card,omitzero"`
+}
+
+// Debit is one usage event, what it costs and why.
+type Debit struct {
+	Source string    `json:"source"`
+	ID     string    `json:"id"`
+	Time   time.Time `json:"time"`
+	Data   UsageData `json:"data"`
+	// Position is where the event stands in USAGE.
+	Position Position `json:"position"`
+
+	Amount  Credits `json:"amount"` // 0 or more
+	Card    string  `json:"card"`
+	Version int     `json:"version"`
+	Rule    string  `json:"rule"`
+	// Arithmetic is how Amount came about, as a person would write it:
+	// "0.25 + ceil(203023 / 1048576) × 1 = 1.25".
+	Arithmetic string `json:"arithmetic"`
+}
+
+// Usage returns the usage event that d charges to account.
+func (d Debit) Usage(account string) Usage {
+	return Usage{Source: d.Source, ID: d.ID, Account: account, Time: d.Time, Data: d.Data}
+}
+
+// Void ends a grant: what remains of it goes, its history stays.
+type Void struct {
+	Grant  string `json:"grant"` // its id
+	Reason string `json:"reason,omitzero"`
+}
+
+// HeaderReply names, in a command's LEDGER message, the NATS subject on which
+// the asker waits for the fold's Decision.
+const HeaderReply = "Drawdown-Reply"
+
+// Outcome says what the fold made of a command.
+type Outcome string
+
+// The outcomes of a command.
+const (
+	Applied   Outcome = "applied"
+	Unchanged Outcome = "unchanged" // the same command was applied before
+	Refused   Outcome = "refused"
+)
+
+// Codes of refused commands.
+const (
+	RefusedConflict    = "conflict"     // the id is used with other content
+	RefusedNotFound    = "not_found"    // it names a plan or grant that does not exist
+	RefusedInvalid     = "invalid"      // its content makes no sense
+	RefusedAlreadyVoid = "already_void" // the grant is void
+	RefusedSpent       = "spent"        // nothing of the grant remains
+	RefusedOverflow    = "overflow"     // a total of the account would overflow
+)
+
+// Decision is the fold's answer to a command. Replaying the ledger gives the
+// same decision again.
+type Decision struct {
+	// Sequence is the LEDGER sequence of the command.
+	Sequence uint64  `json:"sequence"`
+	Outcome  Outcome `json:"outcome"`
+	// Code and Detail say why a command was refused.
+	Code   string `json:"code,omitzero"`
+	Detail string `json:"detail,omitzero"`
+	// Version is the version a rate card was given.
+	Version int `json:"version,omitzero"`
+	// Balance is the account's after the command; nil for plans and cards.
+	Balance *Balance `json:"balance,omitzero"`
+}

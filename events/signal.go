@@ -1,0 +1,51 @@
+package events
+
+import (
+	"strconv"
+	"time"
+)
+
+// SignalKind says what happened to an account.
+type SignalKind string
+
+// The kinds of signals published today.
+const (
+	SignalLow       SignalKind = "low"
+	SignalExhausted SignalKind = "exhausted"
+	SignalRestored  SignalKind = "restored"
+)
+
+// SourceEnforcer is the CloudEvents source of every signal.
+const SourceEnforcer = "/drawdown/enforcer"
+
+// Type is the CloudEvents type of signals of kind k.
+func (k SignalKind) Type() string { return "drawdown.credits." + string(k) + ".v1" }
+
+// Signal says that an account crossed a level. Each transition is published
+// once, in order per account.
+type Signal struct {
+	Account string        `json:"account"`
+	Kind    SignalKind    `json:"kind"`
+	Balance SignalBalance `json:"balance"`
+	// Threshold is the level crossed, as the account's terms write it.
+	Threshold string `json:"threshold"`
+	Scope     string `json:"scope"` // "account"
+	// Cause is the ledger entry that made the account cross.
+	Cause Cause `json:"cause"`
+	// Sequence counts the account's signals: 1, 2, 3…
+	Sequence uint64    `json:"sequence"`
+	At       time.Time `json:"at"` // when the cause was recorded in the ledger
+}
+
+// SignalBalance is the account's balance when a signal was published.
+type SignalBalance struct {
+	Available Credits `json:"available"`
+	Held      Credits `json:"held"`
+	Overage   Credits `json:"overage"`
+}
+
+// ScopeAccount is the scope of signals about the account itself.
+const ScopeAccount = "account"
+
+// ID is the CloudEvents id: the same however often the signal is delivered.
+func (s Signal) ID() string { return s.Account + "." + strconv.FormatUint(s.Sequence, 10) }

@@ -1,0 +1,3 @@
+module github.com/drawdown-credits/drawdown/schemas
+
+go 1.26
