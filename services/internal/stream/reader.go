@@ -1,0 +1,107 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Message is one stored message. Sequence and Time are the stream's.
+type Message struct {
+	Subject  string
+	Header   nats.Header
+	Data     []byte
+	Sequence uint64
+	Time     time.Time
+	// Pending counts the messages that stood behind this one when it was
+	// delivered; 0 means the reader had caught up.
+	Pending uint64
+}
+
+// Reader reads the messages of some subjects in stream order, without gaps,
+// also over reconnects and server restarts. It keeps no place on the server:
+// where to start is the caller's to know. It is for one goroutine.
+type Reader struct {
+	messages chan Message
+	consume  jetstream.ConsumeContext
+	done     chan struct{}
+}
+
+const readerBuffer = 1024
+
+// Read opens a reader at sequence from (0 and 1 mean the beginning). Close it.
+func Read(ctx context.Context, s jetstream.Stream, from uint64, subjects ...string) (*Reader, error) {
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: subjects}
+	if from > 1 {
+		config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+		config.OptStartSeq = from
+	}
+	consumer, err := s.OrderedConsumer(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s from %d: %w", s.CachedInfo().Config.Name, from, err)
+	}
+	r := &Reader{messages: make(chan Message, readerBuffer), done: make(chan struct{})}
+	r.consume, err = consumer.Consume(r.deliver, jetstream.PullMaxMessages(readerBuffer))
+	if err != nil {
+		return nil, fmt.Errorf("consume stream %s: %w", s.CachedInfo().Config.Name, err)
+	}
+	return r, nil
+}
+
+// deliver waits when the buffer is full, which holds the server's deliveries
+// back too.
+func (r *Reader) deliver(m jetstream.Msg) {
+	metadata, err := m.Metadata()
+	if err != nil {
+		return // not a delivery from a stream
+	}
+	select {
+	case r.messages <- Message{
+		Subject: m.Subject(), Header: m.Headers(), Data: m.Data(),
+		Sequence: metadata.Sequence.Stream, Time: metadata.Timestamp.UTC(), Pending: metadata.NumPending,
+	}:
+	case <-r.done:
+	}
+}
+
+// Next waits for the next message.
+func (r *Reader) Next(ctx context.Context) (Message, error) {
+	select {
+	case m := <-r.messages:
+		return m, nil
+	case <-ctx.Done():
+		return Message{}, context.Cause(ctx)
+	}
+}
+
+// Batch waits for one message and adds those that are already there, up to max.
+func (r *Reader) Batch(ctx context.Context, max int) ([]Message, error) {
+	first, err := r.Next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	batch := []Message{first}
+	for len(batch) < max {
+		select {
+		case m := <-r.messages:
+			batch = append(batch, m)
+		default:
+			return batch, nil
+		}
+	}
+	return batch, nil
+}
+
+// Messages is the channel that Next receives from, for a select of the
+// caller's own. It is never closed.
+func (r *Reader) Messages() <-chan Message { return r.messages }
+
+// Close ends the reader and waits until nothing is delivered any more.
+func (r *Reader) Close() {
+	close(r.done)
+	r.consume.Stop()
+	<-r.consume.Closed()
+}

@@ -1,0 +1,186 @@
+// Package stream is Drawdown's JetStream topology: which streams and buckets
+// an installation has and how they are set, and the few ways the services read
+// and append. The streams' names and subjects are in package events.
+//
+// It keeps no state and decides nothing about credits.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// MetadataPartitions is the key of the USAGE stream's metadata that says how
+// many partitions the installation has.
+const MetadataPartitions = "drawdown_partitions"
+
+// Config sets the topology of an installation.
+type Config struct {
+	// Partitions is fixed for the life of an installation; default 16.
+	Partitions int
+	// Replicas of each stream; default 1.
+	Replicas int
+	// UsageMaxBytes is the disk budget of USAGE. A full stream refuses
+	// publishers instead of dropping events. 0 means no limit.
+	UsageMaxBytes int64
+}
+
+// Streams are the streams and buckets of an installation.
+type Streams struct {
+	Partitions int
+	Usage      jetstream.Stream
+	Ledger     jetstream.Stream
+	Signals    jetstream.Stream
+	DeadLetter jetstream.Stream
+	Balances   jetstream.KeyValue
+	Catalog    jetstream.KeyValue
+}
+
+// Ensure creates what is missing and brings settings up to date. It refuses an
+// installation with another number of partitions: the partition of an account
+// must never change.
+func Ensure(ctx context.Context, js jetstream.JetStream, c Config) (*Streams, error) {
+	if c.Partitions == 0 {
+		c.Partitions = events.DefaultPartitions
+	}
+	if c.Replicas == 0 {
+		c.Replicas = 1
+	}
+	if err := checkPartitions(ctx, js, c.Partitions); err != nil {
+		return nil, err
+	}
+	s := &Streams{Partitions: c.Partitions}
+	for config, handle := range map[*jetstream.StreamConfig]*jetstream.Stream{
+		usageConfig(c):      &s.Usage,
+		ledgerConfig(c):     &s.Ledger,
+		signalsConfig(c):    &s.Signals,
+		deadLetterConfig(c): &s.DeadLetter,
+	} {
+		created, err := js.CreateOrUpdateStream(ctx, *config)
+		if err != nil {
+			return nil, fmt.Errorf("create stream %s: %w", config.Name, err)
+		}
+		*handle = created
+	}
+	var err error
+	if s.Balances, err = ensureBalances(ctx, js, c); err != nil {
+		return nil, err
+	}
+	s.Catalog, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: events.BucketCatalog, Description: "Rate cards, plans and accounts; a view of the ledger.",
+		History: 1, Replicas: c.Replicas, Storage: jetstream.FileStorage,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create bucket %s: %w", events.BucketCatalog, err)
+	}
+	return s, nil
+}
+
+// Partitions reads how many partitions the installation has.
+func Partitions(ctx context.Context, js jetstream.JetStream) (int, error) {
+	usage, err := js.Stream(ctx, events.StreamUsage)
+	if err != nil {
+		return 0, fmt.Errorf("look up stream %s: %w", events.StreamUsage, err)
+	}
+	text := usage.CachedInfo().Config.Metadata[MetadataPartitions]
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("stream %s says %s=%q; expected the number of partitions: it is not Drawdown's", events.StreamUsage, MetadataPartitions, text)
+	}
+	return n, nil
+}
+
+func checkPartitions(ctx context.Context, js jetstream.JetStream, want int) error {
+	installed, err := Partitions(ctx, js)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil
+	case err != nil:
+		return err
+	case installed != want:
+		return fmt.Errorf("this installation has %d partitions, not %d: the number is fixed when it is installed; set DRAWDOWN_PARTITIONS=%d",
+			installed, want, installed)
+	}
+	return nil
+}
+
+func usageConfig(c Config) *jetstream.StreamConfig {
+	// Batches are taken for existing partitions only: one for another would be
+	// acknowledged and then read by nobody.
+	subjects := []string{"usage.*"}
+	for p := range c.Partitions {
+		subjects = append(subjects, events.BatchSubject(p))
+	}
+	return &jetstream.StreamConfig{
+		Name: events.StreamUsage, Description: "What happened: usage events.",
+		Subjects: subjects,
+		SubjectTransform: &jetstream.SubjectTransformConfig{
+			Source:      "usage.*",
+			Destination: fmt.Sprintf("usage.{{partition(%d,1)}}.{{wildcard(1)}}", c.Partitions),
+		},
+		Storage: jetstream.FileStorage, Replicas: c.Replicas,
+		Discard: jetstream.DiscardNew, MaxBytes: unlimited(c.UsageMaxBytes),
+		Metadata: map[string]string{MetadataPartitions: strconv.Itoa(c.Partitions)},
+	}
+}
+
+func ledgerConfig(c Config) *jetstream.StreamConfig {
+	return &jetstream.StreamConfig{
+		Name: events.StreamLedger, Description: "The truth about credits; kept for ever.",
+		Subjects: []string{"ledger.*.*"},
+		Storage:  jetstream.FileStorage, Replicas: c.Replicas,
+		Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true,
+	}
+}
+
+func signalsConfig(c Config) *jetstream.StreamConfig {
+	return &jetstream.StreamConfig{
+		Name: events.StreamSignals, Description: "Accounts that went low, exhausted or restored.",
+		Subjects: []string{"credits.*.*"},
+		Storage:  jetstream.FileStorage, Replicas: c.Replicas, Discard: jetstream.DiscardNew,
+	}
+}
+
+func deadLetterConfig(c Config) *jetstream.StreamConfig {
+	return &jetstream.StreamConfig{
+		Name: events.StreamDeadLetter, Description: "Usage events that could not be rated, with the reason.",
+		Subjects: []string{"deadletter.>"},
+		Storage:  jetstream.FileStorage, Replicas: c.Replicas, Discard: jetstream.DiscardNew,
+	}
+}
+
+// ensureBalances creates the stream under bucket BALANCES itself, because the
+// key-value API cannot ask for asynchronous writes. Balances are a view: what
+// a crash takes of them, the projector writes again.
+func ensureBalances(ctx context.Context, js jetstream.JetStream, c Config) (jetstream.KeyValue, error) {
+	config := jetstream.StreamConfig{
+		Name: "KV_" + events.BucketBalances, Description: "Balance of each account; a view of the ledger.",
+		Subjects:          []string{"$KV." + events.BucketBalances + ".>"},
+		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
+		AllowDirect: true, Storage: jetstream.FileStorage, Replicas: c.Replicas,
+	}
+	if c.Replicas == 1 {
+		config.PersistMode = jetstream.AsyncPersistMode
+	}
+	if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
+		return nil, fmt.Errorf("create bucket %s: %w", events.BucketBalances, err)
+	}
+	bucket, err := js.KeyValue(ctx, events.BucketBalances)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", events.BucketBalances, err)
+	}
+	return bucket, nil
+}
+
+func unlimited(n int64) int64 {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
