@@ -156,3 +156,12 @@ func clip(s string) string {
 	}
 	return fmt.Sprintf("%q", s)
 }
+
+// clipText is clip without quotes, for text of other packages.
+func clipText(s string) string {
+	const clipMax = 256
+	if len(s) > clipMax {
+		s = s[:clipMax] + "…"
+	}
+	return strings.ToValidUTF8(s, "�")
+}

@@ -1,6 +1,10 @@
 package events
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // ErrInvalid marks input that can never succeed, however often it is sent: the
 // caller answers with the reason, or dead-letters it. Any other error means
@@ -16,6 +20,9 @@ type Problem struct {
 	Path string `json:"path,omitzero"`
 	// Detail says for people what was found and what was expected.
 	Detail string `json:"detail"`
+	// Also lists the other faults of the same input, where they do not follow
+	// from this one.
+	Also []Problem `json:"also,omitempty"`
 }
 
 // Codes of problems with usage events; they are also the reasons of dead
@@ -34,8 +41,21 @@ const (
 	CodeOverflow        = "overflow"         // the charge exceeds what credits can hold
 )
 
-// Error returns the detail, after the path when there is one.
+// Error returns the detail, after the path when there is one, and then those
+// of the other faults.
 func (p *Problem) Error() string {
+	if len(p.Also) == 0 {
+		return p.line()
+	}
+	lines := make([]string, 0, 1+len(p.Also))
+	lines = append(lines, p.line())
+	for i := range p.Also {
+		lines = append(lines, p.Also[i].line())
+	}
+	return strings.Join(lines, "; ")
+}
+
+func (p *Problem) line() string {
 	if p.Path == "" {
 		return p.Detail
 	}
@@ -44,3 +64,43 @@ func (p *Problem) Error() string {
 
 // Is reports that a Problem is ErrInvalid.
 func (p *Problem) Is(target error) bool { return target == ErrInvalid }
+
+// problemsMax bounds the faults listed of one input.
+const problemsMax = 16
+
+// faults collects the problems of one input, in the order found.
+type faults []Problem
+
+func (f *faults) add(code, path, format string, args ...any) {
+	if len(*f) < problemsMax && !f.at(path) {
+		*f = append(*f, Problem{Code: code, Path: path, Detail: fmt.Sprintf(format, args...)})
+	}
+}
+
+// at reports whether a fault of path itself is known, so that its consequences
+// are not listed beside it.
+func (f *faults) at(path string) bool {
+	for i := range *f {
+		if (*f)[i].Path == path {
+			return true
+		}
+	}
+	return false
+}
+
+// problem returns the first fault with the others beside it, nil when there is
+// none.
+func (f faults) problem() *Problem {
+	if len(f) == 0 {
+		return nil
+	}
+	first := f[0]
+	if len(f) > 1 {
+		first.Also = f[1:]
+	}
+	return &first
+}
+
+func problem(code, path, format string, args ...any) *Problem {
+	return &Problem{Code: code, Path: path, Detail: fmt.Sprintf(format, args...)}
+}

@@ -2,7 +2,6 @@ package events
 
 import (
 	"fmt"
-	"hash/fnv"
 	"strconv"
 	"strings"
 )
@@ -93,9 +92,12 @@ func DeadLetterSubject(partition int, sequence uint64, index int) string {
 // Partition is the partition of account among n: FNV-1a 32 modulo n, as the
 // NATS server's partition() subject transform computes it.
 func Partition(account string, n int) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(account)) // never fails
-	return int(h.Sum32() % uint32(n))
+	const offset, prime = 2166136261, 16777619
+	hash := uint32(offset)
+	for i := range len(account) {
+		hash = (hash ^ uint32(account[i])) * prime
+	}
+	return int(hash % uint32(n))
 }
 
 // ValidAccount reports whether id may name an account: 1 to 64 of

@@ -10,9 +10,9 @@ const (
 	MaxEventBytes   = 64 << 10 // one event, encoded
 	MaxBatchBytes   = 1 << 20  // one HTTP body or one usage.batch message
 	MaxBatchEvents  = 5000
-	MaxIDBytes      = 256 // id
-	MaxSourceBytes  = 512 // source
-	MaxStringBytes  = 512 // operation, project, key, one attribute value
+	MaxIDBytes      = 256  // id
+	MaxSourceBytes  = 512  // source
+	MaxStringBytes  = 1024 // operation, project, key, one attribute value
 	MaxQuantities   = 32
 	MaxAttributes   = 32
 	MaxNameBytes    = 64 // name of a quantity or attribute
