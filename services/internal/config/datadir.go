@@ -1,0 +1,119 @@
+package config
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// DataDir is the folder of an installation on embedded parts. Its files are
+// readable by their owner alone, because the keys are among them.
+type DataDir string
+
+// The contents of a data folder.
+func (d DataDir) NATS() string       { return filepath.Join(string(d), "nats") }
+func (d DataDir) ClickHouse() string { return filepath.Join(string(d), "clickhouse") }
+func (d DataDir) Log() string        { return filepath.Join(string(d), "drawdown.log") }
+func (d DataDir) apiKey() string     { return filepath.Join(string(d), "api_key") }
+func (d DataDir) password() string   { return filepath.Join(string(d), "nats_password") }
+func (d DataDir) endpoints() string  { return filepath.Join(string(d), "endpoints.json") }
+func (d DataDir) lock() string       { return filepath.Join(string(d), "lock") }
+
+// Endpoints say how to reach a running installation. They hold passwords.
+type Endpoints struct {
+	HTTP       string `json:"http"`
+	NATS       string `json:"nats"`
+	ClickHouse string `json:"clickhouse"`      // native protocol
+	Analyst    string `json:"clickhouse_http"` // HTTP protocol, read-only user
+	PID        int    `json:"pid"`
+	EnginePID  int    `json:"engine_pid"`
+}
+
+// ErrInUse reports that another process runs on the data folder.
+var ErrInUse = errors.New("data folder in use")
+
+// Lock claims the folder for this process, creating it when missing, until
+// the returned function is called or the process ends.
+func (d DataDir) Lock() (unlock func(), err error) {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return nil, fmt.Errorf("create the data folder: %w", err)
+	}
+	file, err := os.OpenFile(d.lock(), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the data folder's lock: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("%s: another drawdown runs on it; stop it or choose another folder with --data: %w", d, ErrInUse)
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+// APIKey returns the installation's HTTP key, making one the first time.
+func (d DataDir) APIKey() (string, error) { return secretFile(d.apiKey()) }
+
+// NATSPassword returns the password of the embedded NATS, making one the
+// first time.
+func (d DataDir) NATSPassword() (string, error) { return secretFile(d.password()) }
+
+// ReadAPIKey returns the key of an installation that was started before.
+func (d DataDir) ReadAPIKey() (string, error) {
+	key, err := os.ReadFile(d.apiKey())
+	return strings.TrimSpace(string(key)), err
+}
+
+// WriteEndpoints records how to reach the running installation.
+func (d DataDir) WriteEndpoints(e Endpoints) error {
+	text, err := json.MarshalIndent(e, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode endpoints: %w", err)
+	}
+	return writeFile(d.endpoints(), append(text, '\n'))
+}
+
+// ReadEndpoints reads what WriteEndpoints wrote. Its error says what to do
+// when there is no installation.
+func (d DataDir) ReadEndpoints() (Endpoints, error) {
+	text, err := os.ReadFile(d.endpoints())
+	if errors.Is(err, fs.ErrNotExist) {
+		return Endpoints{}, fmt.Errorf("no installation in %q: start one with drawdown up, name its folder with --data, or set DRAWDOWN_NATS_URL and DRAWDOWN_CLICKHOUSE_DSN", string(d))
+	}
+	if err != nil {
+		return Endpoints{}, fmt.Errorf("read endpoints: %w", err)
+	}
+	var e Endpoints
+	if err := json.Unmarshal(text, &e); err != nil {
+		return Endpoints{}, fmt.Errorf("decode %s: %w", d.endpoints(), err)
+	}
+	return e, nil
+}
+
+func secretFile(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err == nil && strings.TrimSpace(string(text)) != "" {
+		return strings.TrimSpace(string(text)), nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	secret := rand.Text()
+	return secret, writeFile(path, []byte(secret+"\n"))
+}
+
+// writeFile replaces a file as a whole, so that a crash never leaves half.
+func writeFile(path string, text []byte) error {
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, text, 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
