@@ -54,7 +54,11 @@ func NewCSV(r io.Reader, source string, columns Columns, shift Shift) (*CSV, err
 	}
 	index := make(map[string]int, len(header))
 	for i, name := range header {
-		index[strings.TrimPrefix(strings.TrimSpace(name), "\ufeff")] = i
+		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
+		if _, twice := index[name]; twice {
+			return nil, fmt.Errorf("the header names column %q twice; expected each once", name)
+		}
+		index[name] = i
 	}
 	for _, name := range columns.named() {
 		if _, ok := index[name]; !ok {
