@@ -53,10 +53,10 @@ type Match struct {
 
 // Price is what one call costs: the sum of its parts, then at least Min.
 type Price struct {
-	Flat    *Quantity `json:"flat,omitzero"` // credits per call
+	Flat    *Quantity `json:"flat,omitempty"` // credits per call
 	PerUnit []PerUnit `json:"per_unit,omitempty"`
 	Package *Package  `json:"package,omitzero"`
-	Min     *Quantity `json:"min,omitzero"` // credits
+	Min     *Quantity `json:"min,omitempty"` // credits
 }
 
 // PerUnit charges Price credits for every Per of a quantity, in proportion.
