@@ -1,0 +1,138 @@
+package ledger
+
+import (
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// account is the state of one account. What remains of its grants is not
+// stored: it follows from the totals.
+type account struct {
+	id       string
+	settings *settings // nil until set
+	terms    *terms    // in effect; shared by the accounts that have the same
+	cycle    *cycle    // its periods; nil until its terms have some
+
+	granted, drawn, expired, voided events.Credits
+	charged, forgiven, overage      events.Credits
+	available                       events.Credits
+	topped                          events.Credits // available right after a grant last took effect
+
+	active   queue[*grant, byDraw]
+	expiring queue[*grant, byExpiry]    // the active ones that expire
+	pending  queue[*grant, byEffective] // not yet active
+	issued   uint64                     // grants ever issued
+
+	levels []level // one for each of terms.levels
+
+	clock  clock
+	at     micros // of the last entry, as recorded
+	number uint64 // postings so far
+
+	due      micros // when time next changes the account
+	dueIndex int32  // in State.due
+}
+
+func newAccount(id string) *account {
+	a := &account{id: id, clock: newClock(), due: never}
+	a.adopt(defaultTerms)
+	return a
+}
+
+func (a *account) remaining() events.Credits {
+	return a.granted - a.drawn - a.expired - a.voided
+}
+
+// step is one entry on its way through an account.
+type step struct {
+	state    *State
+	account  *account
+	point    Point
+	entry    *events.Entry
+	now      micros // the account's time
+	cause    *events.Cause
+	postings []Posting
+}
+
+// applyTo lets time pass for a and then applies e to it.
+func (s *State) applyTo(a *account, p Point, e *events.Entry, postings []Posting) (events.Decision, []Posting) {
+	now, ok := a.clock.advance(p)
+	if !ok {
+		return unchanged, postings
+	}
+	a.at = microsOf(p.Time)
+	x := step{state: s, account: a, point: p, entry: e, now: now, postings: postings}
+	x.refresh()
+	x.pass()
+	decision := x.apply()
+	if decision.Outcome != events.Applied {
+		posting := x.begin(PostingKind(e.Kind), now)
+		posting.Refused = decision.Code
+		x.end(posting)
+	}
+	s.schedule(a, a.nextDue())
+	return decision, x.postings
+}
+
+// apply applies the entry itself. It changes and posts something only if it
+// returns applied.
+func (x *step) apply() events.Decision {
+	e := x.entry
+	switch {
+	case e.Kind == events.EntryDebit && e.Debit != nil:
+		return x.debit(e.Debit)
+	case e.Kind == events.EntryGrant && e.Grant != nil:
+		return x.grant(e.Grant)
+	case e.Kind == events.EntryVoid && e.Void != nil:
+		return x.void(e.Void)
+	case e.Kind == events.EntryAccount && e.Settings != nil:
+		return x.set(*e.Settings)
+	case e.Kind == events.EntryTick:
+		x.end(x.begin(PostingTick, x.now))
+		return applied
+	}
+	return refuse(events.RefusedInvalid, "the entry has no content of its kind, or a kind that is not known")
+}
+
+// begin appends a posting. The pointer is good until the next begin, by which
+// time end must have completed it.
+func (x *step) begin(kind PostingKind, at micros) *Posting {
+	var p *Posting
+	x.postings, p = grow(x.postings)
+	x.account.number++
+	p.Kind = kind
+	p.Account = x.account.id
+	p.Number = x.account.number
+	p.At = at.time()
+	return p
+}
+
+// end completes p with the account as it now stands.
+func (x *step) end(p *Posting) {
+	a := x.account
+	p.Available = a.available
+	p.Overage = a.overage
+	p.Remaining = a.remaining()
+	x.evaluate()
+}
+
+// grow appends an empty posting that takes over the Draws buffer of whatever
+// stood in its place before.
+func grow(postings []Posting) ([]Posting, *Posting) {
+	n := len(postings)
+	if n == cap(postings) {
+		postings = append(postings, Posting{})
+	} else {
+		postings = postings[:n+1]
+		postings[n] = Posting{Draws: postings[n].Draws[:0]}
+	}
+	return postings, &postings[n]
+}
+
+var (
+	applied   = events.Decision{Outcome: events.Applied}
+	unchanged = events.Decision{Outcome: events.Unchanged}
+)
+
+func refuse(code, detail string) events.Decision {
+	return events.Decision{Outcome: events.Refused, Code: code, Detail: detail}
+}

@@ -1,0 +1,57 @@
+package ledger
+
+import (
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// balance returns the account for readers, sharing nothing with it.
+func (a *account) balance() events.Balance {
+	b := events.Balance{
+		Account:   a.id,
+		Available: a.available,
+		Overage:   a.overage,
+		Granted:   a.granted,
+		Remaining: a.remaining(),
+		Drawn:     a.drawn,
+		Expired:   a.expired,
+		Voided:    a.voided,
+		Charged:   a.charged,
+		Forgiven:  a.forgiven,
+		Levels:    a.balanceLevels(),
+		Sequence:  a.clock.sequence,
+		Index:     a.clock.index,
+		At:        a.at.time(),
+	}
+	if a.settings != nil {
+		b.Plan = a.settings.content.Plan
+	}
+	if c := a.cycle; c != nil && c.running {
+		b.Period = &events.Period{Start: c.start.time(), End: c.end.time(), Granted: c.granted}
+	}
+	b.Grants = a.openGrants()
+	b.MoreGrants = len(a.active) + len(a.pending) - len(b.Grants)
+	return b
+}
+
+// openGrants returns the first open grants: the active ones in draw order, then
+// the pending ones in the order they take effect.
+func (a *account) openGrants() []events.GrantBalance {
+	count := min(len(a.active)+len(a.pending), events.BalanceGrantsMax)
+	if count == 0 {
+		return nil
+	}
+	grants := make([]events.GrantBalance, 0, count)
+	add := func(g *grant) bool {
+		if len(grants) == count {
+			return false
+		}
+		grants = append(grants, events.GrantBalance{
+			ID: g.id, Amount: g.amount, Remaining: g.remaining, Priority: g.priority,
+			EffectiveAt: g.effective.time(), ExpiresAt: g.expires.time(), Source: g.source,
+		})
+		return true
+	}
+	a.active.inOrder()(add)
+	a.pending.inOrder()(add)
+	return grants
+}

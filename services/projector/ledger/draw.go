@@ -1,0 +1,92 @@
+package ledger
+
+import (
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// byDraw is the order in which active grants are drawn: priority, soonest
+// expiry (none last), oldest in the ledger.
+type byDraw struct{}
+
+func (byDraw) before(a, b *grant) bool {
+	if a.priority != b.priority {
+		return a.priority < b.priority
+	}
+	if a.expires != b.expires {
+		return a.expires < b.expires
+	}
+	return a.order < b.order
+}
+
+func (byDraw) moved(g *grant, index int) { g.index = int32(index) }
+
+// debit charges a usage event: it draws active grants in order, and what they
+// do not cover becomes overage.
+func (x *step) debit(d *events.Debit) events.Decision {
+	a := x.account
+	if d.Amount < 0 || d.Amount > events.MaxCredits {
+		return refuse(events.RefusedInvalid, "the amount of a debit lies outside 0 and "+events.MaxCredits.String())
+	}
+	charged, err := a.charged.Add(d.Amount)
+	if err != nil {
+		return refuse(events.RefusedOverflow, "all that was ever charged would overflow")
+	}
+	p := x.begin(PostingDebit, x.now)
+	p.Charged = d.Amount
+	a.charged = charged
+	owed := d.Amount
+	for owed > 0 && len(a.active) > 0 {
+		owed -= x.draw(p, a.active[0], owed)
+	}
+	a.overage += owed
+	x.end(p)
+	return applied
+}
+
+// draw takes up to limit from an active grant, closes it once it is spent, and
+// returns how much it took.
+func (x *step) draw(p *Posting, g *grant, limit events.Credits) events.Credits {
+	a := x.account
+	amount := min(limit, g.remaining)
+	g.remaining -= amount
+	a.available -= amount
+	a.drawn += amount
+	p.Drawn += amount
+	p.Draws = append(p.Draws, Draw{Grant: g.id, Amount: amount, Left: g.remaining})
+	if g.remaining == 0 {
+		x.close(g, spent)
+	}
+	return amount
+}
+
+// takeEffect makes a grant active. Before anything else it repays outstanding
+// overage.
+func (x *step) takeEffect(p *Posting, g *grant) {
+	a := x.account
+	a.available += g.remaining
+	a.active.push(g)
+	if g.expires != never {
+		a.expiring.push(g)
+	}
+	if repaid := min(a.overage, g.remaining); repaid > 0 {
+		a.overage -= x.draw(p, g, repaid)
+	}
+	if a.cycle != nil && a.cycle.running {
+		a.cycle.granted += g.amount
+	}
+	a.topped = a.available
+	a.rebase()
+}
+
+// close takes an active grant out of the account and remembers how it ended.
+func (x *step) close(g *grant, how ending) {
+	a := x.account
+	a.active.remove(int(g.index))
+	if g.expires != never {
+		a.expiring.remove(int(g.expiryIndex))
+	}
+	key := grantKey(a.id, g.id)
+	f := x.state.known[key]
+	f.open, f.how = nil, how
+	x.state.known[key] = f
+}

@@ -1,0 +1,142 @@
+package ledger
+
+import (
+	"cmp"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// terms are events.Terms made ready to be applied.
+type terms struct {
+	period   period
+	grant    events.Credits // 0 for none
+	priority uint8          // of the grant
+	levels   []threshold    // as written, the hard stop last
+}
+
+// threshold is a level of available credits, absolute or in percent.
+type threshold struct {
+	kind    events.SignalKind
+	text    string
+	percent bool
+	amount  events.Credits // or percent, in millionths
+}
+
+const (
+	thresholdsMax = 16
+	hundred       = 100 * events.Credit
+)
+
+// defaultTerms are those of an account that was never set.
+var defaultTerms = compile(events.Terms{})
+
+// checkTerms returns what is wrong with t, or "". What passes compiles.
+func checkTerms(t events.Terms) string {
+	if _, ok := parsePeriod(t.Period); !ok {
+		return "period: expected day, week, month, year, or PT…H…M…S of 1 minute to 366 days"
+	}
+	if t.Overage != "" && t.Overage != events.OverageHard {
+		return "overage: expected hard; nothing else is supported yet"
+	}
+	if g := t.Grant; g != nil && (g.Amount <= 0 || g.Amount > events.MaxCredits) {
+		return "grant: expected an amount of more than 0 and at most " + events.MaxCredits.String()
+	}
+	if h := t.HardStopAt; h != nil && (*h < 0 || *h > events.MaxCredits) {
+		return "hard_stop_at: expected 0 to " + events.MaxCredits.String()
+	}
+	if len(t.Thresholds) > thresholdsMax {
+		return "thresholds: expected at most 16"
+	}
+	for i, text := range t.Thresholds {
+		if _, ok := parseThreshold(text); !ok {
+			return "thresholds: expected credits of 0 or more (\"100\"), or 0% to 100% (\"20%\")"
+		}
+		if slices.Contains(t.Thresholds[:i], text) {
+			return "thresholds: expected each once"
+		}
+	}
+	return ""
+}
+
+// checkMerged returns what is wrong with checked terms as a whole, or "".
+func checkMerged(t events.Terms) string {
+	if t.Grant != nil && t.Period == "" {
+		return "grant: expected a period, at whose start it is issued"
+	}
+	return ""
+}
+
+// merge returns the plan's terms with an account's own in place of them, field
+// by field.
+func merge(own, plan events.Terms) events.Terms {
+	merged := events.Terms{
+		Period:     cmp.Or(own.Period, plan.Period),
+		Grant:      cmp.Or(own.Grant, plan.Grant),
+		Overage:    cmp.Or(own.Overage, plan.Overage),
+		Thresholds: own.Thresholds,
+		HardStopAt: cmp.Or(own.HardStopAt, plan.HardStopAt),
+	}
+	if len(merged.Thresholds) == 0 {
+		merged.Thresholds = plan.Thresholds
+	}
+	return merged
+}
+
+// compile returns checked terms ready to be applied.
+func compile(t events.Terms) *terms {
+	compiled := &terms{priority: events.DefaultPriority}
+	compiled.period, _ = parsePeriod(t.Period)
+	if t.Grant != nil && compiled.period.some() {
+		compiled.grant = t.Grant.Amount
+		compiled.priority = priorityOf(t.Grant.Priority)
+	}
+	texts := t.Thresholds
+	if len(texts) == 0 {
+		texts = []string{"20%"}
+	}
+	for _, text := range texts {
+		l, _ := parseThreshold(text)
+		compiled.levels = append(compiled.levels, l)
+	}
+	hardStop := threshold{kind: events.SignalExhausted}
+	if t.HardStopAt != nil {
+		hardStop.amount = *t.HardStopAt
+	}
+	hardStop.text = hardStop.amount.String()
+	compiled.levels = append(compiled.levels, hardStop)
+	return compiled
+}
+
+// samePeriods reports whether t and u have the same periods with the same
+// grants.
+func (t *terms) samePeriods(u *terms) bool {
+	return t.period == u.period && t.grant == u.grant && t.priority == u.priority
+}
+
+// parseThreshold reads "20%", at most 100, or an amount of credits.
+func parseThreshold(text string) (threshold, bool) {
+	number, percent := strings.CutSuffix(text, "%")
+	amount, err := events.ParseCredits(number)
+	limit := events.MaxCredits
+	if percent {
+		limit = hundred
+	}
+	if err != nil || amount < 0 || amount > limit {
+		return threshold{}, false
+	}
+	return threshold{kind: events.SignalLow, text: text, percent: percent, amount: amount}, true
+}
+
+// at returns the threshold in credits, rounded down; percent is of base, which
+// is not negative.
+func (t threshold) at(base events.Credits) events.Credits {
+	if !t.percent {
+		return t.amount
+	}
+	high, low := bits.Mul64(uint64(base), uint64(t.amount))
+	quotient, _ := bits.Div64(high, low, uint64(hundred)) // ≤ base
+	return events.Credits(quotient)
+}
