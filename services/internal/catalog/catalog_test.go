@@ -1,0 +1,328 @@
+package catalog_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/catalog"
+)
+
+func ptr[T any](v T) *T { return &v }
+
+func q(s string) events.Quantity { return events.MustQuantity(s) }
+
+var same = cmp.Comparer(func(a, b events.Quantity) bool { return a == b })
+
+const contractCard = `
+card: default
+version: 3                 # assigned on apply
+effective_from: 2026-12-01T01:00:00+01:00
+rounding: half_even
+rules:
+  - name: free-errors
+    match: {status: "5xx"}
+    price: {flat: "0"}
+  - name: chat-large
+    match: {operation: "POST /v1/chat", attributes: {model: large, empty: ""}, project: web}
+    price:
+      flat: 0.010
+      per_unit:
+        - {quantity: tokens_in,  price: "0.15", per: "1000"}
+        - {quantity: tokens_out, price: 0.60, per: 1000}
+      min: "0.02"
+  - name: downloads
+    match: {operation: GET /files/**, status: 206}
+    price: {package: {quantity: bytes_out, size: "1048576", price: "1"}}
+  - name: everything-else
+    price: {flat: "1"}
+`
+
+func TestARateCardIsReadAsWritten(t *testing.T) {
+	t.Parallel()
+	want := events.RateCard{
+		Card: "default", Rounding: events.RoundHalfEven,
+		EffectiveFrom: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC),
+		Rules: []events.Rule{
+			{Name: "free-errors", Match: events.Match{Status: "5xx"}, Price: events.Price{Flat: ptr(q("0"))}},
+			{
+				Name:  "chat-large",
+				Match: events.Match{Operation: "POST /v1/chat", Attributes: map[string]string{"model": "large", "empty": ""}, Project: "web"},
+				Price: events.Price{
+					Flat:    ptr(q("0.01")),
+					PerUnit: []events.PerUnit{{Quantity: "tokens_in", Price: q("0.15"), Per: q("1000")}, {Quantity: "tokens_out", Price: q("0.6"), Per: q("1000")}},
+					Min:     ptr(q("0.02")),
+				},
+			},
+			{
+				Name: "downloads", Match: events.Match{Operation: "GET /files/**", Status: "206"},
+				Price: events.Price{Package: &events.Package{Quantity: "bytes_out", Size: q("1048576"), Price: q("1")}},
+			},
+			{Name: "everything-else", Price: events.Price{Flat: ptr(q("1"))}},
+		},
+	}
+	got, err := catalog.ParseRateCard("card.yaml", []byte(contractCard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, same); diff != "" {
+		t.Errorf("rate card (-want +got):\n%s", diff)
+	}
+	for name, indent := range map[string]string{"compact": "", "indented with tabs": "\t", "indented with spaces": "  "} {
+		body, err := json.Marshal(got)
+		if indent != "" {
+			body, err = json.MarshalIndent(got, "", indent)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := catalog.ParseRateCard("body", body)
+		if err != nil {
+			t.Fatalf("JSON, %s: %v", name, err)
+		}
+		if diff := cmp.Diff(want, again, same); diff != "" {
+			t.Errorf("JSON, %s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestAPlanIsReadAsWritten(t *testing.T) {
+	t.Parallel()
+	got, err := catalog.ParsePlan("plan.yaml", []byte(`
+plan: pro
+period: month
+grant: {amount: "10000", priority: 50}
+overage: hard
+preserve_overage: false
+thresholds: ["20%", 5%, "0.25%", 100, "0.5"]
+hard_stop_at: "0"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := events.Plan{Plan: "pro", Terms: events.Terms{
+		Period: "month", Overage: "hard",
+		Grant:      &events.PlanGrant{Amount: 10000 * events.Credit, Priority: ptr(uint8(50))},
+		Thresholds: []string{"20%", "5%", "0.25%", "100", "0.5"},
+		HardStopAt: ptr(events.Credits(0)),
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
+
+func TestPeriodsAndBounds(t *testing.T) {
+	t.Parallel()
+	for _, period := range []string{"day", "week", "month", "year", "PT1H", "PT90M", "PT1H30M15S", "PT1S"} {
+		if _, err := catalog.ParsePlan("p", []byte("plan: p\nperiod: "+period)); err != nil {
+			t.Errorf("period %s: %v", period, err)
+		}
+	}
+	if _, err := catalog.ParsePlan("p", []byte("plan: p\nperiod: day\ngrant: {amount: 1000000000, priority: 255}\nhard_stop_at: 1000000000\nthresholds: [100%]")); err != nil {
+		t.Errorf("the largest amounts: %v", err)
+	}
+}
+
+func TestAnAccountIsReadAsWritten(t *testing.T) {
+	t.Parallel()
+	got, err := catalog.ParseAccount("body", []byte(`{"id":"acme","plan":"pro","started_at":"2026-01-15T00:00:00Z","thresholds":["5"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := events.Account{ID: "acme", Plan: "pro", StartedAt: time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC), Terms: events.Terms{Thresholds: []string{"5"}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("account (-want +got):\n%s", diff)
+	}
+	if _, err := catalog.ParseAccount("body", []byte(`{}`)); err != nil {
+		t.Errorf("an account without settings: %v", err)
+	}
+}
+
+// refusals are documents and the beginning of the one line that refuses each.
+type refusals map[string]struct{ src, want string }
+
+func (rs refusals) run(t *testing.T, parse func(string, []byte) error) {
+	for name, tc := range rs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := parse("f.yaml", []byte(tc.src))
+			if !errors.Is(err, events.ErrInvalid) {
+				t.Fatalf("error %v, want ErrInvalid", err)
+			}
+			if !strings.HasPrefix(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("refused with\n%s\nwant one line that begins with\n%s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestRateCardsAreRefusedWithTheLine(t *testing.T) {
+	t.Parallel()
+	rule := func(lines ...string) string {
+		return "card: c\nrules:\n  - name: r\n    " + strings.Join(lines, "\n    ")
+	}
+	price := func(p string) string { return rule("price: " + p) }
+	matching := func(m string) string { return rule("price: {flat: 1}", "match: "+m) }
+	refusals{
+		"not YAML":                        {"card: [", "f.yaml:1:"},
+		"an empty document":               {"# nothing\n", "f.yaml:1:1: found an empty document; expected a rate card"},
+		"two documents":                   {price("{flat: 1}") + "\n---\ncard: d\n", "f.yaml:6:1: found a second document; expected one"},
+		"a list":                          {"- card: c\n", "f.yaml:1:1: found a list; expected a rate card with card, version"},
+		"a directive":                     {"%YAML 1.2\n---\ncard: c\n", "f.yaml:1:1: found a YAML directive"},
+		"bytes that are not UTF-8":        {"card: \xff\n", "f.yaml: found bytes that are not UTF-8"},
+		"too many bytes":                  {strings.Repeat(" ", catalog.MaxDocumentBytes+1), "f.yaml: found 131073 bytes; at most 131072"},
+		"too deep a nesting":              {strings.Repeat("[", 101), "f.yaml: found more than 100 brackets"},
+		"an unknown key":                  {price("{flat: 1}") + "\nrule: 1\n", "f.yaml:5:1: /rule: found the unknown key \"rule\"; expected card, version"},
+		"a key given twice":               {"card: c\ncard: d\n" + price("{flat: 1}")[len("card: c\n"):], "f.yaml:2:1: /card: found the key \"card\" twice"},
+		"a key given twice in JSON":       {`{"card": "c", "rules": [{"name": "r", "price": {"flat": "1", "flat": "2"}}]}`, "f.yaml:1:62: /rules/0/price/flat: found the key \"flat\" twice"},
+		"no card name":                    {"rules: [{name: r, price: {flat: 1}}]", "f.yaml:1:1: /card: found nothing; expected a name"},
+		"a card name with a space":        {"card: my card\nrules: [{name: r, price: {flat: 1}}]", "f.yaml:1:7: /card: found \"my card\"; expected a name"},
+		"a card name that is a number":    {"card: 7\nrules: [{name: r, price: {flat: 1}}]", "f.yaml:1:7: /card: found the number \"7\"; expected a name"},
+		"no rules":                        {"card: c\n", "f.yaml:1:1: /rules: found nothing; expected a list of rules"},
+		"an empty list of rules":          {"card: c\nrules: []\n", "f.yaml:2:8: /rules: found 0 rules; expected 1 to 1000"},
+		"rules that are a mapping":        {"card: c\nrules: {a: 1}\n", "f.yaml:2:8: /rules: found a mapping; expected a list of rules"},
+		"a rule that is text":             {"card: c\nrules:\n  - r\n", "f.yaml:3:5: /rules/0: found the text \"r\"; expected a rule with name"},
+		"a rule without a name":           {"card: c\nrules:\n  - price: {flat: 1}", "f.yaml:3:5: /rules/0/name: found nothing"},
+		"a rule with an empty name":       {"card: c\nrules:\n  - name: \"\"\n    price: {flat: 1}", "f.yaml:3:11: /rules/0/name: found empty text"},
+		"a rule name used twice":          {price("{flat: 1}") + "\n  - name: r\n    price: {flat: 1}", "f.yaml:5:11: /rules/1/name: found a second rule named \"r\""},
+		"a rule without a price":          {rule("match: {}"), "f.yaml:3:5: /rules/0/price: found nothing"},
+		"an empty price":                  {price("{}"), "f.yaml:4:12: /rules/0/price: found an empty price"},
+		"an absent flat price":            {price("{flat: }"), "f.yaml:4:"},
+		"a null flat price":               {price("{flat: ~}"), "f.yaml:4:19: /rules/0/price/flat: found nothing; expected a decimal"},
+		"a negative price":                {price("{flat: -1}"), "f.yaml:4:19: /rules/0/price/flat: found \"-1\"; expected a decimal of 0 or more"},
+		"a price of 13 places":            {price("{flat: 0.0000000000001}"), "f.yaml:4:19: /rules/0/price/flat: found \"0.0000000000001\""},
+		"a price of 19 digits":            {price("{flat: 1234567890123456789}"), "f.yaml:4:19: /rules/0/price/flat: found \"1234567890123456789\""},
+		"a price of 10^400":               {price("{flat: 1e400}"), "f.yaml:4:19: /rules/0/price/flat: found \"1e400\""},
+		"an infinite price":               {price("{flat: .inf}"), "f.yaml:4:19: /rules/0/price/flat: found the number \".inf\""},
+		"a price in hexadecimal":          {price("{flat: 0x10}"), "f.yaml:4:19: /rules/0/price/flat: found \"0x10\""},
+		"a price beyond a charge":         {price("{min: 1000000001}"), "f.yaml:4:18: /rules/0/price/min: found 1000000001 credits; expected at most 1000000000"},
+		"a price that is a list":          {price("{flat: [1]}"), "f.yaml:4:19: /rules/0/price/flat: found a list"},
+		"a price that is true":            {price("{flat: true}"), "f.yaml:4:19: /rules/0/price/flat: found true"},
+		"a price by an anchor":            {price("{flat: &p 1}"), "f.yaml:4:19: /rules/0/price/flat: found a YAML anchor or alias"},
+		"a price by a tag":                {price("{flat: !!str 1}"), "f.yaml:4:19: /rules/0/price/flat: found a YAML tag"},
+		"a merge key":                     {price("{<<: {flat: 1}}"), "f.yaml:4:13: /rules/0/price: found a YAML merge key as a key"},
+		"per 0":                           {price("{per_unit: [{quantity: a, price: 1, per: 0}]}"), "f.yaml:4:53: /rules/0/price/per_unit/0/per: found 0; expected a decimal above 0"},
+		"an empty per_unit":               {price("{per_unit: []}"), "f.yaml:4:23: /rules/0/price/per_unit: found 0 per_unit prices"},
+		"a per_unit without a quantity":   {price("{per_unit: [{price: 1}]}"), "f.yaml:4:24: /rules/0/price/per_unit/0/quantity: found nothing"},
+		"a quantity that no event has":    {price("{per_unit: [{quantity: a b, price: 1}]}"), "f.yaml:4:35: /rules/0/price/per_unit/0/quantity: found \"a b\""},
+		"a package of size 0":             {price("{package: {quantity: a, size: 0.0, price: 1}}"), "f.yaml:4:42: /rules/0/price/package/size: found 0"},
+		"a package without a size":        {price("{package: {quantity: a, price: 1}}"), "f.yaml:4:22: /rules/0/price/package/size: found nothing"},
+		"three stars":                     {matching("{operation: a***}"), "f.yaml:5:24: /rules/0/match/operation: found *** in"},
+		"an empty operation":              {matching("{operation: \"\"}"), "f.yaml:5:24: /rules/0/match/operation: found empty text"},
+		"an operation beyond its length":  {matching("{operation: " + strings.Repeat("a", events.MaxStringBytes+1) + "}"), "f.yaml:5:24: /rules/0/match/operation: found 1025 bytes"},
+		"a status out of range":           {matching("{status: 600}"), "f.yaml:5:21: /rules/0/match/status: found \"600\"; expected a status"},
+		"a status that is a word":         {matching("{status: error}"), "f.yaml:5:21: /rules/0/match/status: found \"error\""},
+		"half a class":                    {matching("{status: 40x}"), "f.yaml:5:21: /rules/0/match/status: found \"40x\""},
+		"an attribute that is a number":   {matching("{attributes: {n: 1}}"), "f.yaml:5:29: /rules/0/match/attributes/n: found the number \"1\"; expected the attribute's value as text (quote it)"},
+		"an attribute named like nothing": {matching("{attributes: {\"a b\": x}}"), "f.yaml:5:33: /rules/0/match/attributes/a b: found the name \"a b\""},
+		"an unknown rounding":             {"card: c\nrounding: banker\n" + price("{flat: 1}")[len("card: c\n"):], "f.yaml:2:11: /rounding: found \"banker\"; expected half_up, half_even, up, down"},
+		"a version that is no number":     {"card: c\nversion: new\n" + price("{flat: 1}")[len("card: c\n"):], "f.yaml:2:10: /version: found \"new\"; expected a whole number"},
+		"a date without a time":           {"card: c\neffective_from: 2026-12-01\n" + price("{flat: 1}")[len("card: c\n"):], "f.yaml:2:17: /effective_from: found \"2026-12-01\"; expected a time in RFC 3339"},
+		"a time before 1970":              {"card: c\neffective_from: 1969-12-31T23:59:59Z\n" + price("{flat: 1}")[len("card: c\n"):], "f.yaml:2:17: /effective_from"},
+		"examples":                        {"card: c\nexamples: []\n" + price("{flat: 1}")[len("card: c\n"):], "f.yaml:2:1: /examples: found examples, which is not supported yet"},
+		"graduated":                       {price("{graduated: {}}"), "f.yaml:4:13: /rules/0/price/graduated: found graduated, which is not supported yet; supported in a price: flat, per_unit, package, min"},
+		"volume":                          {price("{volume: {}}"), "f.yaml:4:13: /rules/0/price/volume: found volume, which is not supported yet"},
+		"max":                             {price("{flat: 1, max: 2}"), "f.yaml:4:22: /rules/0/price/max: found max, which is not supported yet"},
+		"multiply":                        {price("{flat: 1, multiply: []}"), "f.yaml:4:22: /rules/0/price/multiply: found multiply, which is not supported yet"},
+		"matrix":                          {price("{matrix: []}"), "f.yaml:4:13: /rules/0/price/matrix: found matrix, which is not supported yet"},
+		"when":                            {matching("{when: 'true'}"), "f.yaml:5:13: /rules/0/match/when: found when, which is not supported yet"},
+	}.run(t, func(name string, src []byte) error {
+		_, err := catalog.ParseRateCard(name, src)
+		return err
+	})
+}
+
+func TestPlansAreRefusedWithTheLine(t *testing.T) {
+	t.Parallel()
+	refusals{
+		"no name":                              {"period: day", "f.yaml:1:1: /plan: found nothing"},
+		"an unknown period":                    {"plan: p\nperiod: fortnight", "f.yaml:2:9: /period: found \"fortnight\"; expected day, week, month, year"},
+		"a period in days":                     {"plan: p\nperiod: P1D", "f.yaml:2:9: /period"},
+		"a period of nothing":                  {"plan: p\nperiod: PT0S", "f.yaml:2:9: /period"},
+		"a period without numbers":             {"plan: p\nperiod: PTH", "f.yaml:2:9: /period"},
+		"a period out of order":                {"plan: p\nperiod: PT1S1H", "f.yaml:2:9: /period"},
+		"a period beyond ten years":            {"plan: p\nperiod: PT99999H", "f.yaml:2:9: /period"},
+		"a period that overflows":              {"plan: p\nperiod: PT9999999999999H", "f.yaml:2:9: /period"},
+		"a grant without a period":             {"plan: p\ngrant: {amount: 1}", "f.yaml:2:8: /grant: found a grant in a plan without a period"},
+		"a grant without an amount":            {"plan: p\nperiod: day\ngrant: {}", "f.yaml:3:8: /grant/amount: found nothing; expected credits above 0"},
+		"a grant of 0":                         {"plan: p\nperiod: day\ngrant: {amount: 0}", "f.yaml:3:17: /grant/amount: found \"0\"; expected credits above 0"},
+		"a grant of 7 places":                  {"plan: p\nperiod: day\ngrant: {amount: 0.0000001}", "f.yaml:3:17: /grant/amount"},
+		"a grant beyond the most":              {"plan: p\nperiod: day\ngrant: {amount: \"1000000000.000001\"}", "f.yaml:3:17: /grant/amount"},
+		"a grant beyond int64":                 {"plan: p\nperiod: day\ngrant: {amount: 99999999999999999999}", "f.yaml:3:17: /grant/amount"},
+		"a priority of 256":                    {"plan: p\nperiod: day\ngrant: {amount: 1, priority: 256}", "f.yaml:3:30: /grant/priority: found \"256\"; expected a priority from 0 to 255"},
+		"a priority of -1":                     {"plan: p\nperiod: day\ngrant: {amount: 1, priority: -1}", "f.yaml:3:30: /grant/priority"},
+		"rollover":                             {"plan: p\nperiod: day\ngrant: {amount: 1, rollover: {}}", "f.yaml:3:20: /grant/rollover: found rollover, which is not supported yet"},
+		"recurrence":                           {"plan: p\nperiod: day\ngrant: {amount: 1, recurrence: day}", "f.yaml:3:20: /grant/recurrence: found recurrence, which is not supported yet"},
+		"soft overage":                         {"plan: p\noverage: soft", "f.yaml:2:10: /overage: found soft, which is not supported yet; supported: hard"},
+		"postpaid overage":                     {"plan: p\noverage: postpaid", "f.yaml:2:10: /overage: found postpaid, which is not supported yet"},
+		"unknown overage":                      {"plan: p\noverage: none", "f.yaml:2:10: /overage: found \"none\"; expected hard, soft, postpaid"},
+		"an overage limit":                     {"plan: p\noverage_limit: 1", "f.yaml:2:1: /overage_limit: found overage_limit, which is not supported yet"},
+		"overage that is preserved":            {"plan: p\npreserve_overage: true", "f.yaml:2:19: /preserve_overage: found true, which is not supported yet"},
+		"overage that is perhaps preserved":    {"plan: p\npreserve_overage: maybe", "f.yaml:2:19: /preserve_overage: found the text \"maybe\"; expected false"},
+		"top_up":                               {"plan: p\ntop_up: {}", "f.yaml:2:1: /top_up: found top_up, which is not supported yet"},
+		"budgets":                              {"plan: p\nbudgets: []", "f.yaml:2:1: /budgets: found budgets, which is not supported yet"},
+		"a threshold of 0%":                    {"plan: p\nthresholds: [0%]", "f.yaml:2:14: /thresholds/0: found \"0%\"; expected a percentage above 0"},
+		"a threshold beyond 100%":              {"plan: p\nthresholds: [\"20%\", \"100.01%\"]", "f.yaml:2:21: /thresholds/1: found \"100.01%\""},
+		"a threshold of 3 places":              {"plan: p\nthresholds: [0.125%]", "f.yaml:2:14: /thresholds/0"},
+		"a negative threshold":                 {"plan: p\nthresholds: [-5]", "f.yaml:2:14: /thresholds/0"},
+		"a threshold given twice":              {"plan: p\nthresholds: [20%, 20.0%]", "f.yaml:2:19: /thresholds/1: found the threshold \"20.0%\" twice"},
+		"no thresholds":                        {"plan: p\nthresholds: []", "f.yaml:2:13: /thresholds: found 0 thresholds; expected 1 to 16"},
+		"a single threshold outside of a list": {"plan: p\nthresholds: 20%", "f.yaml:2:13: /thresholds: found the text \"20%\"; expected a list"},
+		"a negative hard stop":                 {"plan: p\nhard_stop_at: -0.000001", "f.yaml:2:15: /hard_stop_at: found \"-0.000001\"; expected credits of 0 or more"},
+	}.run(t, func(name string, src []byte) error {
+		_, err := catalog.ParsePlan(name, src)
+		return err
+	})
+}
+
+func TestAccountsAreRefusedWithTheLine(t *testing.T) {
+	t.Parallel()
+	refusals{
+		"an id with a dot":    {"id: a.b", "f.yaml:1:5: /id: found \"a.b\"; expected an account"},
+		"an unknown key":      {"name: x", "f.yaml:1:1: /name: found the unknown key \"name\""},
+		"a start that is not": {"started_at: yesterday", "f.yaml:1:13: /started_at: found \"yesterday\""},
+		"a plan with a space": {"plan: a b", "f.yaml:1:7: /plan: found \"a b\""},
+	}.run(t, func(name string, src []byte) error {
+		_, err := catalog.ParseAccount(name, src)
+		return err
+	})
+}
+
+func TestEveryProblemIsReportedInTheOrderOfLines(t *testing.T) {
+	t.Parallel()
+	_, err := catalog.ParseRateCard("card.yaml", []byte("card: a b\nrounding: x\nrules:\n  - name: r\n    price: {flat: -1, max: 1}\n    match: {status: 7}\n"))
+	var refused *catalog.Error
+	if !errors.As(err, &refused) {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range refused.Problems {
+		got = append(got, p.Path)
+	}
+	want := []string{"/card", "/rounding", "/rules/0/price/flat", "/rules/0/price/max", "/rules/0/match/status"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(contractCard))
+	f.Add([]byte("plan: pro\nperiod: PT1H\ngrant: {amount: 1}\nthresholds: [20%]\n"))
+	f.Add([]byte(`{"card":"c","rules":[{"name":"r","price":{"flat":"1"}}]}`))
+	f.Add([]byte("a: &x [*x, !t {<<: 1}]\n? b\n: |\n  c\n--- >\n d\n..."))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		_, cardErr := catalog.ParseRateCard("f", src)
+		_, planErr := catalog.ParsePlan("f", src)
+		_, accountErr := catalog.ParseAccount("f", src)
+		for _, err := range []error{cardErr, planErr, accountErr} {
+			if err != nil && !errors.Is(err, events.ErrInvalid) {
+				t.Fatalf("error %v, want ErrInvalid", err)
+			}
+		}
+	})
+}

@@ -1,0 +1,198 @@
+package catalog
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+const (
+	thresholdsMax = 16
+	periodMax     = 10 * 366 * 24 * time.Hour // of an ISO 8601 duration
+)
+
+const (
+	aPeriod    = "day, week, month, year, or hours, minutes and seconds such as PT1H30M"
+	anAmount   = "credits above 0 such as \"10000\""
+	aThreshold = "a percentage above 0 up to \"100%\", with at most 2 decimal places, or credits of 0 or more"
+)
+
+var (
+	termsKnown = []string{"period", "grant", "overage", "preserve_overage", "thresholds", "hard_stop_at"}
+	termsLater = []string{"rollover", "recurrence", "overage_limit", "top_up", "budgets"}
+)
+
+func (r *reader) plan(n ast.Node) events.Plan {
+	var plan events.Plan
+	o := field{r, n, ""}.open("a plan", append([]string{"plan"}, termsKnown...), termsLater)
+	o.required("plan", aName, func(f field) { plan.Plan = f.name() })
+	plan.Terms = o.terms()
+	if _, ok := o.fields["period"]; !ok {
+		o.optional("grant", func(f field) {
+			f.refuse("found a grant in a plan without a period; expected a period, at whose start it is issued")
+		})
+	}
+	return plan
+}
+
+func (r *reader) account(n ast.Node) events.Account {
+	var account events.Account
+	o := field{r, n, ""}.open("an account", append([]string{"id", "plan", "started_at"}, termsKnown...), termsLater)
+	o.optional("id", func(f field) {
+		const expected = "an account: 1 to 64 of A–Z a–z 0–9 _ -"
+		id, ok := f.text(expected, events.MaxStringBytes)
+		if ok && !events.ValidAccount(id) {
+			f.refuse("found %s; expected %s", clip(id), expected)
+		}
+		account.ID = id
+	})
+	o.optional("plan", func(f field) { account.Plan = f.name() })
+	o.optional("started_at", func(f field) { account.StartedAt = f.time() })
+	account.Terms = o.terms()
+	return account
+}
+
+func (o object) terms() events.Terms {
+	var terms events.Terms
+	o.optional("period", func(f field) { terms.Period = f.period() })
+	o.optional("grant", func(f field) { terms.Grant = f.planGrant() })
+	o.optional("overage", func(f field) { terms.Overage = f.overage() })
+	o.optional("preserve_overage", func(f field) { f.preserveOverage() })
+	o.optional("thresholds", func(f field) { terms.Thresholds = f.thresholds() })
+	o.optional("hard_stop_at", func(f field) {
+		if credits, ok := f.amount("credits of 0 or more", 0); ok {
+			terms.HardStopAt = &credits
+		}
+	})
+	return terms
+}
+
+func (f field) period() string {
+	s, ok := f.text(aPeriod, events.MaxStringBytes)
+	if !ok {
+		return ""
+	}
+	switch s {
+	case "day", "week", "month", "year":
+		return s
+	}
+	if d, ok := isoDuration(s); !ok || d <= 0 || d > periodMax {
+		f.refuse("found %s; expected %s, above 0 and at most ten years", clip(s), aPeriod)
+	}
+	return s
+}
+
+// isoDuration reads PT, then whole hours, minutes and seconds, each at most
+// once and in this order.
+func isoDuration(s string) (time.Duration, bool) {
+	rest, ok := strings.CutPrefix(s, "PT")
+	if !ok || rest == "" {
+		return 0, false
+	}
+	var total time.Duration
+	for _, unit := range []struct {
+		letter string
+		length time.Duration
+	}{{"H", time.Hour}, {"M", time.Minute}, {"S", time.Second}} {
+		digits, after, found := strings.Cut(rest, unit.letter)
+		if !found {
+			continue
+		}
+		n, err := strconv.ParseUint(digits, 10, 32)
+		if err != nil || len(digits) > 9 || time.Duration(n) > periodMax/unit.length {
+			return 0, false
+		}
+		total += time.Duration(n) * unit.length
+		rest = after
+	}
+	return total, rest == ""
+}
+
+func (f field) planGrant() *events.PlanGrant {
+	var grant events.PlanGrant
+	o := f.open("a grant", []string{"amount", "priority"}, []string{"rollover", "recurrence"})
+	o.required("amount", anAmount, func(f field) { grant.Amount, _ = f.amount(anAmount, 1) })
+	o.optional("priority", func(f field) {
+		const expected = "a priority from 0 to 255"
+		s, ok := f.number(expected)
+		if !ok {
+			return
+		}
+		n, err := strconv.ParseUint(s, 10, 8)
+		if err != nil {
+			f.refuse("found %s; expected %s", clip(s), expected)
+			return
+		}
+		priority := uint8(n)
+		grant.Priority = &priority
+	})
+	return &grant
+}
+
+// amount reads credits from least to events.MaxCredits.
+func (f field) amount(expected string, least events.Credits) (events.Credits, bool) {
+	s, ok := f.number(expected)
+	if !ok {
+		return 0, false
+	}
+	credits, err := events.ParseCredits(s)
+	if err != nil || credits < least || credits > events.MaxCredits {
+		f.refuse("found %s; expected %s, with at most 6 decimal places and at most %s", clip(s), expected, events.MaxCredits)
+		return 0, false
+	}
+	return credits, true
+}
+
+func (f field) overage() string {
+	s, ok := f.oneOf(events.OverageHard, "soft", "postpaid")
+	if ok && s != events.OverageHard {
+		f.refuse("found %s, which is not supported yet; supported: %s", s, events.OverageHard)
+	}
+	return s
+}
+
+func (f field) preserveOverage() {
+	value, ok := f.node.(*ast.BoolNode)
+	switch {
+	case !ok:
+		f.refuse("found %s; expected false", kind(f.node))
+	case value.Value:
+		f.refuse("found true, which is not supported yet; supported: false, which forgives overage at a new period")
+	}
+}
+
+func (f field) thresholds() []string {
+	var thresholds []string
+	seen := map[string]bool{}
+	for _, element := range f.list("thresholds", thresholdsMax) {
+		s, ok := element.number(aThreshold)
+		if !ok {
+			continue
+		}
+		same, ok := threshold(s)
+		switch {
+		case !ok:
+			element.refuse("found %s; expected %s", clip(s), aThreshold)
+		case seen[same]:
+			element.refuse("found the threshold %s twice; expected it once", clip(s))
+		}
+		seen[same] = true
+		thresholds = append(thresholds, s)
+	}
+	return thresholds
+}
+
+// threshold checks a threshold and returns it in one form for what is equal.
+func threshold(s string) (same string, ok bool) {
+	percent, isPercent := strings.CutSuffix(s, "%")
+	credits, err := events.ParseCredits(percent)
+	if !isPercent {
+		return credits.String(), err == nil && credits >= 0 && credits <= events.MaxCredits
+	}
+	const hundredth = events.Credit / 100
+	return credits.String() + "%", err == nil && credits > 0 && credits <= 100*events.Credit && credits%hundredth == 0
+}
