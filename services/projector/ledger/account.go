@@ -47,14 +47,14 @@ type step struct {
 	state    *State
 	account  *account
 	point    Point
-	entry    *events.Entry
+	entry    events.Entry // by value: a pointer would put every entry on the heap
 	now      micros // the account's time
 	cause    *events.Cause
 	postings []Posting
 }
 
 // applyTo lets time pass for a and then applies e to it.
-func (s *State) applyTo(a *account, p Point, e *events.Entry, postings []Posting) (events.Decision, []Posting) {
+func (s *State) applyTo(a *account, p Point, e events.Entry, postings []Posting) (events.Decision, []Posting) {
 	now, ok := a.clock.advance(p)
 	if !ok {
 		return unchanged, postings
@@ -76,7 +76,7 @@ func (s *State) applyTo(a *account, p Point, e *events.Entry, postings []Posting
 // apply applies the entry itself. It changes and posts something only if it
 // returns applied.
 func (x *step) apply() events.Decision {
-	e := x.entry
+	e := &x.entry
 	switch {
 	case e.Kind == events.EntryDebit && e.Debit != nil:
 		return x.debit(e.Debit)

@@ -63,7 +63,7 @@ func (x *step) causeOf() *events.Cause {
 	if x.cause != nil {
 		return x.cause
 	}
-	e := x.entry
+	e := &x.entry
 	x.cause = &events.Cause{
 		Sequence: x.point.Sequence, Index: x.point.Index,
 		Kind: e.Kind, At: x.account.at.time(),

@@ -50,23 +50,25 @@ func New() *State {
 // which must not change afterwards.
 func (s *State) Apply(p Point, e events.Entry, postings []Posting) (events.Decision, []Posting) {
 	var decision events.Decision
-	switch {
-	case e.Kind == events.EntryPlan || e.Kind == events.EntryRateCard:
+	if e.Kind == events.EntryPlan || e.Kind == events.EntryRateCard {
 		decision, postings = s.applyBroadcast(p, e, postings)
-	case !events.ValidAccount(e.Account):
+	} else if a := s.account(e.Account); a != nil {
+		decision, postings = s.applyTo(a, p, e, postings)
+	} else {
 		decision, postings = s.applyStray(p, e, postings)
-	default:
-		a := s.account(e.Account)
-		decision, postings = s.applyTo(a, p, &e, postings)
 	}
 	decision.Sequence = p.Sequence
 	return decision, postings
 }
 
-// account returns the named account, which exists from now on.
+// account returns the named account, which exists from now on, or nil when id
+// is no account's.
 func (s *State) account(id string) *account {
 	if a, ok := s.accounts[id]; ok {
 		return a
+	}
+	if !events.ValidAccount(id) {
+		return nil
 	}
 	a := newAccount(id)
 	s.accounts[id] = a

@@ -1,0 +1,120 @@
+package ledger_test
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/projector/ledger"
+)
+
+// bench applies entries a microsecond apart, reusing one buffer of postings.
+type bench struct {
+	state    *ledger.State
+	point    ledger.Point
+	postings []ledger.Posting
+}
+
+func newBench() *bench {
+	return &bench{state: ledger.New(), point: ledger.Point{Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}}
+}
+
+func (b *bench) apply(e events.Entry) {
+	b.point.Sequence++
+	b.point.Time = b.point.Time.Add(time.Microsecond)
+	_, b.postings = b.state.Apply(b.point, e, b.postings[:0])
+}
+
+func (b *bench) grant(account string, i int, amount events.Credits) {
+	e := grant(account, fmt.Sprint("g", i), amount)
+	if i%2 == 0 { // every other one expires, in no order
+		e.Grant.ExpiresAt = time.Date(2030, 1, 1, 0, 0, i*7919%1_000_003, 0, time.UTC)
+	}
+	b.apply(e)
+}
+
+func BenchmarkApplyDebit(b *testing.B) {
+	for _, bm := range []struct {
+		name   string
+		grants int
+		amount events.Credits // of each grant; a debit takes 0.01
+	}{
+		{"3 grants", 3, events.MaxCredits},
+		{"100000 grants", 100_000, events.MaxCredits},
+		{"100000 grants each spent by one debit", 100_000, events.Credit / 100},
+		{"overage", 0, 0},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			fold := newBench()
+			for i := range min(bm.grants, 9223) {
+				fold.grant("ada", i, bm.amount)
+			}
+			for i := 9223; i < bm.grants; i++ {
+				fold.grant("ada", i, events.Credit/100)
+			}
+			e := debit("ada", events.Credit/100)
+			b.ReportAllocs()
+			for b.Loop() {
+				fold.apply(e)
+			}
+		})
+	}
+}
+
+func BenchmarkApplyDebitMillionAccounts(b *testing.B) {
+	const accounts = 1_000_000
+	names := make([]string, accounts)
+	for i := range names {
+		names[i] = fmt.Sprintf("account-%07d", i)
+	}
+	before := heapBytes()
+	fold := newBench()
+	for i, name := range names {
+		fold.apply(grant(name, fmt.Sprint("g", i), events.MaxCredits))
+	}
+	perAccount := float64(heapBytes()-before) / accounts
+	e := debit("", events.Credit/100)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		e.Account = names[i*7919%accounts]
+		fold.apply(e)
+		i++
+	}
+	b.ReportMetric(perAccount, "B/account")
+	runtime.KeepAlive(fold)
+}
+
+func BenchmarkApplyGrant(b *testing.B) {
+	fold := newBench()
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		fold.grant("ada", i, events.Credit)
+		i++
+	}
+}
+
+func BenchmarkBalance(b *testing.B) {
+	for _, grants := range []int{3, 100_000} {
+		b.Run(fmt.Sprint(grants, " grants"), func(b *testing.B) {
+			fold := newBench()
+			for i := range grants {
+				fold.grant("ada", i, events.Credit)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				fold.state.Balance("ada")
+			}
+		})
+	}
+}
+
+func heapBytes() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -1,0 +1,364 @@
+package ledger_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/projector/ledger"
+)
+
+// item is one entry at its point of a random history.
+type item struct {
+	point ledger.Point
+	entry events.Entry
+}
+
+// history draws a random run of entries: all kinds, three accounts, times that
+// mostly move on by anything from nothing to months, and now and then back.
+func history(t *rapid.T) []item {
+	steps := []time.Duration{0, 0, 0, time.Microsecond, time.Minute, 30 * time.Minute, time.Hour, 12 * time.Hour, 24 * time.Hour, 9 * 24 * time.Hour, 70 * 24 * time.Hour, -time.Hour}
+	now := time.Date(2026, 1, 29, 0, 0, 0, 0, time.UTC)
+	point := ledger.Point{Sequence: 1, Index: -1}
+	items := make([]item, rapid.IntRange(1, 60).Draw(t, "entries"))
+	for i := range items {
+		if i > 0 && rapid.Bool().Draw(t, "same message") {
+			point.Index++
+		} else {
+			point.Sequence, point.Index = point.Sequence+uint64(rapid.IntRange(1, 3).Draw(t, "gap")), 0
+			now = now.Add(rapid.SampledFrom(steps).Draw(t, "later"))
+			point.Time = now
+		}
+		items[i] = item{point: point, entry: entry(t, now)}
+	}
+	return items
+}
+
+func entry(t *rapid.T, now time.Time) events.Entry {
+	account := rapid.SampledFrom([]string{"ada", "ada", "bob", "cy"}).Draw(t, "account")
+	e := events.Entry{Account: account}
+	e.Kind = rapid.SampledFrom([]events.EntryKind{
+		events.EntryDebit, events.EntryDebit, events.EntryDebit, events.EntryGrant, events.EntryGrant,
+		events.EntryVoid, events.EntryAccount, events.EntryPlan, events.EntryTick,
+	}).Draw(t, "kind")
+	switch e.Kind {
+	case events.EntryDebit:
+		e.Debit = &events.Debit{Source: "test", ID: fmt.Sprint(now), Amount: amount(t, 0)}
+	case events.EntryGrant:
+		e.Grant = &events.Grant{
+			ID:     rapid.StringMatching("g[0-9a-f]").Draw(t, "grant"),
+			Amount: amount(t, 1), EffectiveAt: near(t, now), ExpiresAt: near(t, now),
+			Priority: rapid.SampledFrom([]*uint8{nil, new(uint8(0)), new(uint8(100)), new(uint8(255))}).Draw(t, "priority"),
+		}
+		if !e.Grant.ExpiresAt.IsZero() && !e.Grant.ExpiresAt.After(e.Grant.EffectiveAt) {
+			e.Grant.ExpiresAt = time.Time{}
+		}
+	case events.EntryVoid:
+		e.Void = &events.Void{Grant: rapid.OneOf(
+			rapid.StringMatching("g[0-9a-f]"),
+			rapid.SampledFrom([]string{"plan:p:2026-01-29T00:00:00Z", "plan:q:2026-01-29T00:00:00Z", "plan::2026-01-29T00:00:00Z"}),
+		).Draw(t, "void")}
+	case events.EntryAccount:
+		e.Settings = &events.Account{ID: account, Plan: rapid.SampledFrom([]string{"", "p", "p", "q"}).Draw(t, "plan")}
+		if rapid.Bool().Draw(t, "starts") {
+			e.Settings.StartedAt = rapid.SampledFrom([]time.Time{
+				time.Date(2026, 1, 29, 0, 0, 0, 0, time.UTC), time.Date(2025, 12, 31, 23, 0, 0, 0, time.UTC), now.Add(36 * time.Hour),
+			}).Draw(t, "started")
+		}
+		if rapid.IntRange(0, 2).Draw(t, "own") == 0 {
+			e.Settings.Terms = someTerms(t)
+		}
+	case events.EntryPlan:
+		e.Account = ""
+		e.Plan = &events.Plan{Plan: rapid.SampledFrom([]string{"p", "q"}).Draw(t, "plan"), Terms: someTerms(t)}
+		if e.Plan.Period == "" {
+			e.Plan.Grant = nil
+		}
+	}
+	return e
+}
+
+func amount(t *rapid.T, least int64) events.Credits {
+	return events.Credits(rapid.OneOf(rapid.Int64Range(least, 3), rapid.Int64Range(1, 20e6), rapid.SampledFrom([]int64{5e6, 10e6})).Draw(t, "amount"))
+}
+
+// near is a round time around now, so that instants coincide, or no time.
+func near(t *rapid.T, now time.Time) time.Time {
+	if rapid.Bool().Draw(t, "absent") {
+		return time.Time{}
+	}
+	hours := rapid.SampledFrom([]int{-24, 0, 1, 12, 24, 48, 240, 744, 2000}).Draw(t, "hours")
+	return now.Truncate(12 * time.Hour).Add(time.Duration(hours) * time.Hour)
+}
+
+func someTerms(t *rapid.T) events.Terms {
+	terms := events.Terms{
+		Period: rapid.SampledFrom([]string{"", "day", "week", "month", "month", "year", "PT1H", "PT1H30M"}).Draw(t, "period"),
+		Thresholds: rapid.SampledFrom([][]string{
+			nil, {"20%"}, {"20%", "5%", "3"}, {"3", "33.3%", "100%"}, {"50%", "20%"},
+		}).Draw(t, "thresholds"),
+	}
+	if rapid.Bool().Draw(t, "grants") {
+		terms.Grant = &events.PlanGrant{Amount: amount(t, 1), Priority: rapid.SampledFrom([]*uint8{nil, new(uint8(50))}).Draw(t, "plan priority")}
+	}
+	if rapid.Bool().Draw(t, "stops") {
+		terms.HardStopAt = new(events.Credits(rapid.Int64Range(0, 4e6).Draw(t, "hard stop")))
+	}
+	return terms
+}
+
+func TestAgreesWithANaiveFold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		state, simple := ledger.New(), newNaive()
+		for _, it := range history(t) {
+			d, _ := state.Apply(it.point, it.entry, nil)
+			got := string(d.Outcome)
+			if d.Code != "" {
+				got += " " + d.Code
+			}
+			if want := simple.apply(it.point, it.entry); got != want {
+				t.Fatalf("%d.%d %s %s: %s (%s), want %s", it.point.Sequence, it.point.Index, it.entry.Account, it.entry.Kind, got, d.Detail, want)
+			}
+			if it.entry.Account == "" {
+				continue
+			}
+			b, _ := state.Balance(it.entry.Account)
+			if diff := cmp.Diff(simple.accounts[it.entry.Account].balance(), b); diff != "" {
+				t.Fatalf("after %d.%d %s (-naive +fold):\n%s", it.point.Sequence, it.point.Index, it.entry.Kind, diff)
+			}
+		}
+	})
+}
+
+func TestConservesCredits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		state, sums := ledger.New(), map[string]*ledger.Posting{}
+		for _, it := range history(t) {
+			_, postings := state.Apply(it.point, it.entry, nil)
+			if len(postings) == 0 {
+				t.Fatal("an entry yielded no posting")
+			}
+			if last := postings[len(postings)-1]; string(last.Kind) != string(it.entry.Kind) {
+				t.Fatalf("the last posting of a %s is a %s", it.entry.Kind, last.Kind)
+			}
+			for _, p := range postings {
+				addUp(t, sums, p)
+			}
+			if it.entry.Account != "" {
+				b, _ := state.Balance(it.entry.Account)
+				checkTotals(t, *sums[it.entry.Account], b)
+			}
+		}
+	})
+}
+
+// addUp adds p to the sums of its account and checks it by itself.
+func addUp(t *rapid.T, sums map[string]*ledger.Posting, p ledger.Posting) {
+	if p.Account == "" {
+		return
+	}
+	sum := sums[p.Account]
+	if sum == nil {
+		sum = &ledger.Posting{}
+		sums[p.Account] = sum
+	}
+	if sum.Number++; p.Number != sum.Number {
+		t.Fatalf("posting %d follows %d", p.Number, sum.Number-1)
+	}
+	if p.At.Before(sum.At) {
+		t.Fatalf("posting at %v follows one at %v", p.At, sum.At)
+	}
+	sum.At = p.At
+	var draws events.Credits
+	for _, d := range p.Draws {
+		draws += d.Amount
+	}
+	if draws != p.Drawn {
+		t.Fatalf("draws add up to %v of %v", draws, p.Drawn)
+	}
+	sum.Granted += p.Granted
+	sum.Drawn += p.Drawn
+	sum.Expired += p.Expired
+	sum.Voided += p.Voided
+	sum.Charged += p.Charged
+	sum.Forgiven += p.Forgiven
+	for _, c := range []events.Credits{p.Granted, p.Drawn, p.Expired, p.Voided, p.Charged, p.Forgiven, p.Available, p.Remaining, p.Overage} {
+		if c < 0 {
+			t.Fatalf("a negative amount: %+v", p)
+		}
+	}
+	if p.Refused != "" && p.Granted+p.Drawn+p.Expired+p.Voided+p.Charged+p.Forgiven != 0 {
+		t.Fatalf("a refused posting changed something: %+v", p)
+	}
+	if p.Remaining != sum.Granted-sum.Drawn-sum.Expired-sum.Voided || p.Overage != sum.Charged-sum.Drawn-sum.Forgiven {
+		t.Fatalf("the posting does not follow from those before: %+v", p)
+	}
+	if p.Available > p.Remaining || (p.Overage > 0 && p.Available > 0) {
+		t.Fatalf("available is off: %+v", p)
+	}
+}
+
+func checkTotals(t *rapid.T, sum ledger.Posting, b events.Balance) {
+	if b.Granted != b.Remaining+b.Drawn+b.Expired+b.Voided || b.Charged != b.Drawn+b.Overage+b.Forgiven {
+		t.Fatalf("credits are not conserved: %+v", b)
+	}
+	if b.Granted != sum.Granted || b.Drawn != sum.Drawn || b.Expired != sum.Expired ||
+		b.Voided != sum.Voided || b.Charged != sum.Charged || b.Forgiven != sum.Forgiven {
+		t.Fatalf("postings add up to %+v, balance is %+v", sum, b)
+	}
+	var listed events.Credits
+	for _, g := range b.Grants {
+		if g.Remaining <= 0 || g.Remaining > g.Amount {
+			t.Fatalf("grant %+v is not open", g)
+		}
+		listed += g.Remaining
+	}
+	if b.MoreGrants == 0 && listed != b.Remaining {
+		t.Fatalf("grants add up to %v of %v", listed, b.Remaining)
+	}
+}
+
+func TestDrawsInOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		state := ledger.New()
+		for i, it := range history(t) {
+			point := ledger.Point{Sequence: uint64(i + 1), Time: it.point.Time}
+			if it.entry.Kind != events.EntryDebit {
+				state.Apply(point, it.entry, nil)
+				continue
+			}
+			state.Apply(point, events.Entry{Kind: events.EntryTick, Account: it.entry.Account}, nil)
+			before, _ := state.Balance(it.entry.Account)
+			point.Index++
+			_, postings := state.Apply(point, it.entry, nil)
+			if len(postings) != 1 {
+				t.Fatalf("time passed twice: %+v", postings)
+			}
+			debit := postings[0]
+			for i, d := range debit.Draws {
+				if d.Grant != before.Grants[i].ID || (i < len(debit.Draws)-1 && d.Left != 0) {
+					t.Fatalf("drew %+v from %+v", debit.Draws, before.Grants)
+				}
+			}
+			if debit.Overage > before.Overage && debit.Available > 0 {
+				t.Fatalf("overage grew while credits were available: %+v", debit)
+			}
+		}
+	})
+}
+
+func TestReplayGivesTheSameBytes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		items := history(t)
+		live, replay := ledger.New(), ledger.New()
+		var buffer []ledger.Posting
+		for i, it := range items {
+			want, postings := live.Apply(it.point, it.entry, nil)
+			var got events.Decision
+			got, buffer = replay.Apply(it.point, roundTrip(t, it.entry), buffer[:0])
+			if bytesOf(t, got) != bytesOf(t, want) || bytesOf(t, withoutEmpty(buffer)) != bytesOf(t, withoutEmpty(postings)) {
+				t.Fatalf("entry %d replays as %+v %+v, was %+v %+v", i, got, buffer, want, postings)
+			}
+			replayed := items[rapid.IntRange(0, i).Draw(t, "redelivered")]
+			if _, postings := replay.Apply(replayed.point, replayed.entry, nil); len(postings) != 0 {
+				t.Fatalf("entry %+v applied twice: %+v", replayed, postings)
+			}
+		}
+		sameState(t, live, replay, slices.Collect(live.Accounts()))
+	})
+}
+
+func TestAccountsDoNotDependOnEachOther(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		whole, part := ledger.New(), ledger.New()
+		for _, it := range history(t) {
+			_, postings := whole.Apply(it.point, it.entry, nil)
+			if it.entry.Account == "ada" || it.entry.Account == "" {
+				_, alone := part.Apply(it.point, it.entry, nil)
+				if bytesOf(t, alone) != bytesOf(t, postings) {
+					t.Fatalf("alone %+v, among others %+v", alone, postings)
+				}
+			}
+		}
+		sameState(t, whole, part, slices.Collect(part.Accounts()))
+	})
+}
+
+// TestTicksLeaveNothingDue also shows that Due and NextDue agree, and that what
+// is due is worth a tick.
+func TestTicksLeaveNothingDue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		state, now := ledger.New(), time.Time{}
+		var sequence uint64
+		for _, it := range history(t) {
+			sequence++
+			if it.point.Time.After(now) {
+				now = it.point.Time
+			}
+			state.Apply(ledger.Point{Sequence: sequence, Time: it.point.Time}, it.entry, nil)
+			for _, account := range state.Due(now, 2) {
+				sequence++
+				state.Apply(ledger.Point{Sequence: sequence, Time: now}, events.Entry{Kind: events.EntryTick, Account: account}, nil)
+			}
+			due := state.Due(now, 100)
+			if next, ok := state.NextDue(); (ok && !next.After(now)) != (len(due) > 0) {
+				t.Fatalf("next due %v at %v, but due are %v", next, now, due)
+			}
+			for _, account := range due {
+				sequence++
+				state.Apply(ledger.Point{Sequence: sequence, Time: now}, events.Entry{Kind: events.EntryTick, Account: account}, nil)
+			}
+			if left := state.Due(now, 100); len(left) != 0 {
+				t.Fatalf("due after ticks: %v", left)
+			}
+		}
+	})
+}
+
+func sameState(t *rapid.T, a, b *ledger.State, accounts []string) {
+	for _, account := range accounts {
+		left, _ := a.Balance(account)
+		right, _ := b.Balance(account)
+		if bytesOf(t, left) != bytesOf(t, right) {
+			t.Fatalf("balances differ:\n%s", cmp.Diff(left, right))
+		}
+		leftSettings, _ := a.Account(account)
+		rightSettings, _ := b.Account(account)
+		if bytesOf(t, leftSettings) != bytesOf(t, rightSettings) {
+			t.Fatalf("settings differ:\n%s", cmp.Diff(leftSettings, rightSettings))
+		}
+	}
+}
+
+// roundTrip is e as the log gives it back.
+func roundTrip(t *rapid.T, e events.Entry) (read events.Entry) {
+	if err := json.Unmarshal([]byte(bytesOf(t, e)), &read); err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+func bytesOf(t *rapid.T, v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// withoutEmpty is a copy in which no draws are nil, not an empty buffer.
+func withoutEmpty(postings []ledger.Posting) []ledger.Posting {
+	postings = slices.Clone(postings)
+	for i := range postings {
+		if len(postings[i].Draws) == 0 {
+			postings[i].Draws = nil
+		}
+	}
+	return postings
+}
