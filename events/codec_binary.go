@@ -25,8 +25,7 @@ func DecodeBinary(header map[string][]string, body []byte) Item {
 		slices.SortFunc(e.faults, func(a, b Problem) int { return cmp.Compare(a.Path, b.Path) })
 	}
 	if len(body) > 0 {
-		e.hasData = true
-		e.dataFaults = decodeData(&e.usage.Data, body, pathData)
+		e.decodeData(body, pathData)
 	}
 	return Item{Usage: e.usage, Raw: body, Err: e.problem()}
 }

@@ -44,7 +44,7 @@ func (p *parser) dataMember(d *UsageData, f *faults, path string, quoted jsontex
 	case `"attributes"`:
 		return p.attributes(d, f, path)
 	}
-	name := unquote(quoted)
+	name := p.unquote(quoted)
 	f.add(CodeInvalid, path+"/"+escapePointer(name),
 		"unknown field %s; expected operation, status, project, key, quantities or attributes", clip(name))
 	return p.dec.SkipValue()
@@ -59,7 +59,7 @@ func (p *parser) dataText(to *string, f *faults, path, name string) error {
 		f.add(CodeMalformed, path+"/"+name, "found %s; expected text", found(value))
 		return nil
 	}
-	*to = unquote(value)
+	*to = p.unquote(value)
 	return nil
 }
 
@@ -79,19 +79,9 @@ func (p *parser) status(to *int, f *faults, path string) error {
 
 func (p *parser) quantities(d *UsageData, f *faults, path string) error {
 	return p.members(f, path, "quantities", MaxQuantities, func(name string, value jsontext.Value) {
-		text := ""
-		switch value.Kind() {
-		case '0':
-			text = string(value)
-		case '"':
-			text = unquote(value)
-		default:
-			f.add(CodeMalformed, path+"/quantities/"+escapePointer(name), "found %s; expected a decimal as number or text", found(value))
-			return
-		}
-		quantity, err := ParseQuantity(text)
-		if err != nil {
-			f.add(CodeInvalid, path+"/quantities/"+escapePointer(name), "%v", err)
+		quantity, problem := p.quantity(value)
+		if problem != nil {
+			f.add(problem.Code, path+"/quantities/"+escapePointer(name), "%s", problem.Detail)
 			return
 		}
 		if d.Quantities == nil {
@@ -99,6 +89,30 @@ func (p *parser) quantities(d *UsageData, f *faults, path string) error {
 		}
 		d.Quantities[name] = quantity
 	})
+}
+
+// quantity reads a number or a text from its digits, never by way of a float.
+func (p *parser) quantity(value jsontext.Value) (Quantity, *Problem) {
+	digits := value
+	switch value.Kind() {
+	case '0':
+	case '"':
+		digits = value[1 : len(value)-1]
+	default:
+		return Quantity{}, problem(CodeMalformed, "", "found %s; expected a decimal as number or text", found(value))
+	}
+	if q, ok := plainQuantity(digits); ok {
+		return q, nil
+	}
+	text := string(digits)
+	if value.Kind() == '"' {
+		text = p.unquote(value)
+	}
+	q, err := ParseQuantity(text)
+	if err != nil {
+		return Quantity{}, problem(CodeInvalid, "", "%v", err)
+	}
+	return q, nil
 }
 
 func (p *parser) attributes(d *UsageData, f *faults, path string) error {
@@ -110,7 +124,7 @@ func (p *parser) attributes(d *UsageData, f *faults, path string) error {
 		if d.Attributes == nil {
 			d.Attributes = make(map[string]string)
 		}
-		d.Attributes[name] = unquote(value)
+		d.Attributes[name] = p.unquote(value)
 	})
 }
 
@@ -128,7 +142,7 @@ func (p *parser) members(f *faults, path, name string, limit int, read func(stri
 		if err != nil {
 			return err
 		}
-		member := unquote(quoted)
+		member := p.unquote(quoted)
 		value, err := p.dec.ReadValue()
 		if err != nil {
 			return err

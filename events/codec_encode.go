@@ -8,12 +8,13 @@ import (
 )
 
 // AppendStructured appends u to b as one structured CloudEvent. Equal events
-// give equal bytes. Its error is the *Problem of an event that is not valid;
-// b is then returned as it was.
+// give equal bytes. Its error is the *Problem of an event that is not valid or
+// too large; b is then returned as it was.
 func AppendStructured(b []byte, u Usage) ([]byte, error) {
 	if err := u.Validate(); err != nil {
 		return b, err
 	}
+	start := len(b)
 	b = append(b, `{"specversion":"1.0","id":`...)
 	b = appendText(b, u.ID)
 	b = append(b, `,"source":`...)
@@ -23,7 +24,11 @@ func AppendStructured(b []byte, u Usage) ([]byte, error) {
 	b = append(b, `,"time":"`...)
 	b = u.Time.UTC().AppendFormat(b, timeLayout)
 	b = append(b, `","datacontenttype":"`+ContentTypeJSON+`","data":`...)
-	return append(appendData(b, &u.Data), '}'), nil
+	b = append(appendData(b, &u.Data), '}')
+	if size := len(b) - start; size > MaxEventBytes {
+		return b[:start], tooLarge(size)
+	}
+	return b, nil
 }
 
 // EncodeBatch encodes usages as one batch, for a message of content type

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"hash/maphash"
 	"io"
 	"strings"
 	"sync"
@@ -36,6 +37,7 @@ type envelope struct {
 	specVersion, eventType, contentType, time string
 	usage                                     Usage
 	hasData                                   bool
+	dataBroken                                bool // it is not JSON, or not an object
 	faults, dataFaults                        faults
 }
 
@@ -44,11 +46,10 @@ func (e *envelope) problem() *Problem {
 	f := &e.faults
 	e.checkFixed(f)
 	if e.time != "" {
-		// UnmarshalText is strict where time.Parse takes more than RFC 3339.
-		if err := e.usage.Time.UnmarshalText([]byte(e.time)); err != nil {
+		var ok bool
+		if e.usage.Time, ok = parseTime(e.time); !ok {
 			f.add(CodeInvalid, pathTime, "found %s; expected RFC 3339, such as 2026-12-01T00:00:00Z", clip(e.time))
 		}
-		e.usage.Time = e.usage.Time.UTC()
 	}
 	if len(e.faults) == 0 && len(e.dataFaults) == 0 && e.hasData {
 		e.usage.check(f)
@@ -61,20 +62,22 @@ func (e *envelope) problem() *Problem {
 // follow from others.
 func (e *envelope) explain() *Problem {
 	f := &e.faults
+	if f.at("") {
+		return f.problem()
+	}
 	checked := faults{}
 	e.usage.check(&checked)
-	if !f.at(pathType) && !e.hasData {
+	skipData := f.at(pathType) || f.at(pathData) || f.at(pathDataBase64)
+	if !skipData && !e.hasData {
 		f.add(CodeMissing, pathData, "absent; expected a JSON object")
 	}
-	skipData := f.at(pathType) || f.at(pathData) || !e.hasData
 	if !skipData {
-		for _, p := range e.dataFaults {
-			f.add(p.Code, p.Path, "%s", p.Detail)
-		}
+		f.addAll(e.dataFaults)
 	}
+	skipData = skipData || !e.hasData || e.dataBroken || f.at(pathData) || f.at(pathDataBase64)
 	for _, p := range checked {
 		if !skipData || !strings.HasPrefix(p.Path, pathData) {
-			f.add(p.Code, p.Path, "%s", p.Detail)
+			f.addAll(faults{p})
 		}
 	}
 	return f.problem()
@@ -106,9 +109,32 @@ func (e *envelope) checkFixed(f *faults) {
 type parser struct {
 	buffer bytes.Buffer
 	dec    *jsontext.Decoder
+	// known are short texts met before: names and values that most events
+	// share are then one string instead of one each.
+	known [512]string
+	seed  maphash.Seed
 }
 
-var parsers = sync.Pool{New: func() any { return &parser{dec: new(jsontext.Decoder)} }}
+var parsers = sync.Pool{New: func() any { return &parser{dec: new(jsontext.Decoder), seed: maphash.MakeSeed()} }}
+
+const knownBytesMax = 64
+
+// unquote returns the text of a JSON string that the reader has checked.
+func (p *parser) unquote(value jsontext.Value) string {
+	inner := value[1 : len(value)-1]
+	if bytes.IndexByte(inner, '\\') >= 0 {
+		text, _ := jsontext.AppendUnquote(nil, value) // checked by the reader
+		return string(text)
+	}
+	if len(inner) > knownBytesMax {
+		return string(inner)
+	}
+	slot := &p.known[maphash.Bytes(p.seed, inner)%uint64(len(p.known))]
+	if *slot != string(inner) {
+		*slot = string(inner)
+	}
+	return *slot
+}
 
 func newParser(body []byte) *parser {
 	p := parsers.Get().(*parser)
@@ -136,7 +162,7 @@ func (p *parser) envelope(e *envelope) error {
 		if err != nil {
 			return err
 		}
-		if err := p.attribute(e, unquote(name)); err != nil {
+		if err := p.attribute(e, p.unquote(name)); err != nil {
 			return err
 		}
 	}
@@ -187,7 +213,7 @@ func (p *parser) text(to *string, f *faults, name string) error {
 	}
 	switch value.Kind() {
 	case '"':
-		*to = unquote(value)
+		*to = p.unquote(value)
 	case 'n':
 	default:
 		f.add(CodeMalformed, "/"+name, "found %s; expected text", found(value))
@@ -218,29 +244,28 @@ func (p *parser) dataBase64(e *envelope) error {
 		e.faults.add(CodeMalformed, pathDataBase64, "found both data and data_base64; expected one of them")
 		return nil
 	}
-	e.hasData = true
 	decoded, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
 		e.faults.add(CodeMalformed, pathDataBase64, "found %s; expected base64", clip(encoded))
-		return nil
+		return nil // the data is not known, so its faults are not looked for
 	}
-	e.dataFaults = append(e.dataFaults, decodeData(&e.usage.Data, decoded, pathDataBase64)...)
+	e.decodeData(decoded, pathDataBase64)
 	return nil
 }
 
 // decodeData decodes a document that is the data alone.
-func decodeData(to *UsageData, body []byte, path string) faults {
+func (e *envelope) decodeData(body []byte, path string) {
 	p := newParser(body)
 	defer p.free()
-	var f faults
-	err := p.usageData(to, &f, path)
+	e.hasData = true
+	err := p.usageData(&e.usage.Data, &e.dataFaults, path)
 	if err == nil {
 		err = p.atEnd()
 	}
 	if err != nil {
-		return faults{*malformed(err, path)}
+		e.dataBroken = true
+		e.dataFaults = faults{*malformed(err, path)}
 	}
-	return f
 }
 
 // end reads the closing brace of the document and finds nothing behind it.
@@ -305,17 +330,23 @@ func kindName(kind jsontext.Kind) string {
 	return "the literal"
 }
 
-// unquote returns the text of a JSON string that the reader has checked.
-func unquote(value jsontext.Value) string {
-	inner := value[1 : len(value)-1]
-	if bytes.IndexByte(inner, '\\') < 0 {
-		return string(inner)
-	}
-	text, _ := jsontext.AppendUnquote(nil, value) // checked by the reader
-	return string(text)
-}
-
 // timeLayout is how times are written: RFC 3339 in UTC, to the nanosecond.
 const timeLayout = time.RFC3339Nano
 
 func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
+
+// parseTime reads RFC 3339 strictly, which time.Parse does not: it also takes a
+// decimal comma, an hour of one digit and offsets of a day and more.
+func parseTime(s string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil || s[10] != 'T' || s[13] != ':' || s[19] == ',' {
+		return time.Time{}, false
+	}
+	if _, offset := t.Zone(); offset <= -24*3600 || offset >= 24*3600 {
+		return time.Time{}, false
+	}
+	if s[len(s)-1] != 'Z' && s[len(s)-2:] > "59" {
+		return time.Time{}, false
+	}
+	return t.UTC(), true
+}

@@ -135,7 +135,10 @@ func invalidCredits(s, expected string) error {
 
 // appendDecimal appends n / 10^places in its shortest exact form.
 func appendDecimal(b []byte, n uint64, places int) []byte {
-	digits := strconv.AppendUint(nil, n, 10)
+	if n == 0 || places == 0 {
+		return strconv.AppendUint(b, n, 10)
+	}
+	digits := strconv.AppendUint(make([]byte, 0, 20), n, 10)
 	if missing := places + 1 - len(digits); missing > 0 {
 		digits = append(bytes.Repeat([]byte{'0'}, missing), digits...)
 	}

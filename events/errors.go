@@ -72,8 +72,14 @@ const problemsMax = 16
 type faults []Problem
 
 func (f *faults) add(code, path, format string, args ...any) {
-	if len(*f) < problemsMax && !f.at(path) {
-		*f = append(*f, Problem{Code: code, Path: path, Detail: fmt.Sprintf(format, args...)})
+	f.addAll(faults{{Code: code, Path: path, Detail: fmt.Sprintf(format, args...)}})
+}
+
+func (f *faults) addAll(others faults) {
+	for _, p := range others {
+		if len(*f) < problemsMax && !f.at(p.Path) && !f.at("") {
+			*f = append(*f, p)
+		}
 	}
 }
 

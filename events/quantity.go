@@ -76,6 +76,38 @@ func ParseQuantity(s string) (Quantity, error) {
 	return Quantity{coefficient: coefficient, places: uint8(places)}, nil
 }
 
+// plainQuantity is ParseQuantity for the common case, digits with or without a
+// short fraction; it reports false for all else.
+func plainQuantity(digits []byte) (Quantity, bool) {
+	var coefficient uint64
+	point := -1
+	for i, c := range digits {
+		switch {
+		case c >= '0' && c <= '9':
+			coefficient = coefficient*10 + uint64(c-'0')
+		case c == '.' && point < 0 && i > 0 && i < len(digits)-1:
+			point = i
+		default:
+			return Quantity{}, false
+		}
+	}
+	if len(digits) == 0 || len(digits) > quantityDigitsMax {
+		return Quantity{}, false
+	}
+	places := 0
+	if point >= 0 {
+		places = len(digits) - point - 1
+	}
+	if places > quantityPlacesMax {
+		return Quantity{}, false
+	}
+	for places > 0 && coefficient%10 == 0 {
+		coefficient /= 10
+		places--
+	}
+	return Quantity{coefficient: coefficient, places: uint8(places)}, true
+}
+
 // MustQuantity is ParseQuantity for constants in programs and tests; it panics
 // on bad input.
 func MustQuantity(s string) Quantity {
