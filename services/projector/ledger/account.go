@@ -48,7 +48,7 @@ type step struct {
 	account  *account
 	point    Point
 	entry    events.Entry // by value: a pointer would put every entry on the heap
-	now      micros // the account's time
+	now      micros       // the account's time
 	cause    *events.Cause
 	postings []Posting
 }
