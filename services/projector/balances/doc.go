@@ -1,0 +1,18 @@
+// Package balances is the projection of the ledger that everybody reads: it
+// folds each partition, keeps the bucket BALANCES and the bucket CATALOG in
+// step, answers commands with the fold's decision and lets time pass for
+// accounts without traffic. What an entry does is decided by package ledger
+// alone.
+//
+// Its invariants:
+//
+//   - Both buckets are views. What is missing, altered or lost in them is
+//     written again at the start and after every reconnect.
+//   - A value never replaces that of a later entry: each put names the revision
+//     it replaces, also when two projectors run for one partition.
+//   - A command is answered after the buckets show what it did.
+//   - Time passes only through the ledger: a tick is appended, fenced by the
+//     last one, and takes effect when it comes back.
+//   - A message no writer of the ledger appends stops its partition, and only
+//     that: whatever comes behind it cannot be trusted.
+package balances

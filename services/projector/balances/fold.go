@@ -1,0 +1,201 @@
+package balances
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/projector/ledger"
+)
+
+// broadcaster is the partition that shows plans and rate cards and answers
+// commands about them. Every partition folds them.
+const broadcaster = 0
+
+// fold is one partition's state and what is to be written and answered of it.
+type fold struct {
+	number, partitions int
+
+	state    *ledger.State
+	through  uint64 // the last LEDGER message folded
+	postings []ledger.Posting
+
+	begun      bool
+	answerFrom uint64 // messages behind it are answered
+
+	touched     map[string]struct{} // accounts
+	touchedKeys map[string]struct{} // of the catalog
+	places      map[string]place    // of the partition's catalog keys
+	replies     []reply
+
+	entries prometheus.Counter
+}
+
+// reply is the answer to a command.
+type reply struct {
+	subject string
+	body    []byte
+}
+
+func newFold(number, partitions int, entries prometheus.Counter) *fold {
+	return &fold{
+		number: number, partitions: partitions, state: ledger.New(), entries: entries,
+		touched: map[string]struct{}{}, touchedKeys: map[string]struct{}{}, places: map[string]place{},
+	}
+}
+
+// begin notes where the ledger ended when the projector started: nobody waits
+// for an answer to what came before.
+func (f *fold) begin(end uint64) {
+	if !f.begun {
+		f.begun, f.answerFrom = true, end
+	}
+}
+
+// unreadableError is a LEDGER message that no writer of the ledger appends.
+type unreadableError struct {
+	subject  string
+	sequence uint64
+	err      error
+}
+
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("fold ledger message %d on %s: %v", e.sequence, e.subject, e.err)
+}
+
+func (e *unreadableError) Unwrap() error { return e.err }
+
+// message folds m. It folds nothing of a message it refuses.
+func (f *fold) message(m stream.Message) error {
+	if m.Sequence <= f.through {
+		return nil
+	}
+	chunk, err := events.DecodeChunk(m.Data)
+	if err == nil {
+		err = f.checkOrigin(m.Subject, chunk)
+	}
+	if err != nil {
+		return &unreadableError{subject: m.Subject, sequence: m.Sequence, err: err}
+	}
+	var decision events.Decision
+	for i := range chunk.Entries {
+		e := &chunk.Entries[i]
+		point := ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time}
+		decision, f.postings = f.state.Apply(point, *e, f.postings[:0])
+		f.note(e, decision, place{sequence: m.Sequence, index: i})
+	}
+	f.through = m.Sequence
+	f.entries.Add(float64(len(chunk.Entries)))
+	if len(chunk.Entries) == 0 {
+		return nil
+	}
+	return f.prepareReply(m, chunk.Entries[len(chunk.Entries)-1].Account, decision)
+}
+
+// checkOrigin finds content that the subject's writer does not append.
+func (f *fold) checkOrigin(subject string, chunk events.Chunk) error {
+	writer := events.Writer(subject[strings.LastIndexByte(subject, '.')+1:])
+	broadcast := subject == events.BroadcastSubject()
+	if !broadcast && subject != events.LedgerSubject(f.number, writer) || chunk.Span != nil && writer != events.WriterUsage {
+		return fmt.Errorf("nobody writes this subject: %w", events.ErrInvalid)
+	}
+	for i, e := range chunk.Entries {
+		if writerOf(e.Kind) != writer || broadcast != (e.Account == "") {
+			return fmt.Errorf("entry %d of kind %s does not belong on this subject: %w", i, e.Kind, events.ErrInvalid)
+		}
+		if own := events.Partition(e.Account, f.partitions); !broadcast && own != f.number {
+			return fmt.Errorf("entry %d is of account %s, which partition %d holds: %w", i, e.Account, own, events.ErrInvalid)
+		}
+	}
+	return nil
+}
+
+// writerOf returns who appends entries of kind k.
+func writerOf(k events.EntryKind) events.Writer {
+	switch k {
+	case events.EntryDebit:
+		return events.WriterUsage
+	case events.EntryTick:
+		return events.WriterClock
+	}
+	return events.WriterCommand
+}
+
+// note remembers what an entry touched.
+func (f *fold) note(e *events.Entry, d events.Decision, at place) {
+	if e.Account != "" {
+		f.touched[e.Account] = struct{}{}
+	}
+	if d.Outcome != events.Applied {
+		return
+	}
+	key := ""
+	switch {
+	case e.Kind == events.EntryAccount:
+		key = keyAccount + e.Account
+	case f.number != broadcaster:
+	case e.Kind == events.EntryPlan:
+		key = keyPlan + e.Plan.Plan
+	case e.Kind == events.EntryRateCard:
+		key = fmt.Sprintf("%s%s.%d", keyCard, e.RateCard.Card, d.Version)
+	}
+	if key != "" {
+		f.places[key] = at
+		f.touchedKeys[key] = struct{}{}
+	}
+}
+
+// prepareReply encodes the answer to a command as things stand behind it.
+func (f *fold) prepareReply(m stream.Message, account string, d events.Decision) error {
+	to := m.Header.Get(events.HeaderReply)
+	if to == "" || m.Sequence <= f.answerFrom || account == "" && f.number != broadcaster {
+		return nil
+	}
+	if b, ok := f.state.Balance(account); ok {
+		d.Balance = &b
+	}
+	body, err := json.Marshal(d, json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("encode the decision on ledger message %d: %w", m.Sequence, err)
+	}
+	f.replies = append(f.replies, reply{subject: to, body: body})
+	return nil
+}
+
+// touchedBalances encodes the balances of the accounts that entries touched.
+func (f *fold) touchedBalances() ([]put, error) {
+	puts := make([]put, 0, len(f.touched))
+	for account := range f.touched {
+		b, ok := f.state.Balance(account)
+		if !ok {
+			continue
+		}
+		value, err := json.Marshal(b, json.Deterministic(true))
+		if err != nil {
+			return nil, fmt.Errorf("encode the balance of %s: %w", account, err)
+		}
+		puts = append(puts, put{key: account, value: value, place: place{sequence: b.Sequence, index: b.Index}})
+	}
+	return puts, nil
+}
+
+// settle forgets what was touched, once it is written.
+func (f *fold) settle() {
+	clear(f.touched)
+	clear(f.touchedKeys)
+}
+
+// sortedKeys returns the keys of a set in order.
+func sortedKeys(set map[string]struct{}) []string {
+	keys := make([]string, 0, len(set))
+	for key := range set {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
