@@ -1,0 +1,148 @@
+package rater
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/rater/rating"
+)
+
+// filler turns messages into settled events of a chunk, event by event.
+type filler struct {
+	*partition
+	chunk *chunk
+
+	message stream.Message // being taken apart
+	items   []events.Item
+	index   int  // of the next item
+	fresh   bool // the rate cards are as new as the message
+}
+
+// take begins with a message; fill must have finished the one before.
+func (f *filler) take(m stream.Message) {
+	f.message, f.index, f.fresh = m, 0, false
+	f.items = events.DecodeMessage(m.Subject, m.Header, m.Data, f.config.Partitions)
+	f.metrics.pending.WithLabelValues(label(f.number)).Set(float64(m.Pending))
+}
+
+// fill settles events until the chunk is full or no message is there.
+func (f *filler) fill(ctx context.Context, messages <-chan stream.Message) error {
+	for {
+		for ; f.index < len(f.items); f.index++ {
+			if f.chunk.full() {
+				return nil
+			}
+			if err := f.settle(ctx, f.index); err != nil {
+				return err
+			}
+		}
+		if f.chunk.full() {
+			return nil
+		}
+		select {
+		case m := <-messages:
+			f.take(m)
+		default:
+			return nil
+		}
+	}
+}
+
+// settle decides one event: a debit, a duplicate or a dead letter.
+func (f *filler) settle(ctx context.Context, index int) error {
+	at := events.Position{Sequence: f.message.Sequence, Index: index, StoredAt: f.message.Time}
+	if !behind(f.position, at) {
+		return nil // settled before the session began
+	}
+	item := &f.items[index]
+	if item.Err != nil {
+		f.reject(at, item, item.Err.Code, item.Err.Error())
+		return nil
+	}
+	key := keyOf(item.Usage.Source, item.Usage.ID)
+	if f.dedup.has(key) {
+		f.chunk.duplicate(at)
+		return nil
+	}
+	// Compared with the time in the stream, so that every run decides alike.
+	if p := events.CheckTime(item.Usage, f.message.Time, f.config.MaxAhead); p != nil {
+		f.reject(at, item, p.Code, p.Error())
+		return nil
+	}
+	card, charge, err := f.rate(ctx, item.Usage)
+	switch {
+	case err == nil:
+	case errors.Is(err, events.ErrOverflow):
+		f.reject(at, item, events.CodeOverflow, err.Error())
+		return nil
+	case errors.Is(err, rating.ErrNoRule), errors.Is(err, errNoCard):
+		f.reject(at, item, events.CodeUnratable, err.Error())
+		return nil
+	default:
+		return err
+	}
+	f.dedup.add(key)
+	f.chunk.charge(item.Usage, events.Debit{
+		Source: item.Usage.Source, ID: item.Usage.ID, Time: item.Usage.Time, Data: item.Usage.Data, Position: at,
+		Amount: charge.Amount, Card: card.Name(), Version: card.Version(), Rule: charge.Rule, Arithmetic: charge.Arithmetic,
+	}, key, len(item.Raw))
+	return nil
+}
+
+var errNoCard = errors.New("no rate card is in force")
+
+// rate prices u by the card in force at its time. Before it answers that there
+// is no card or no rule, it makes sure that it knows of every card applied
+// before the event was published.
+func (f *filler) rate(ctx context.Context, u events.Usage) (*rating.Card, rating.Charge, error) {
+	card, charge, err := price(f.cards.current(), u)
+	if f.fresh || !errors.Is(err, errNoCard) && !errors.Is(err, rating.ErrNoRule) {
+		return card, charge, err
+	}
+	book, err := f.cards.refresh(ctx)
+	if err != nil {
+		return nil, rating.Charge{}, err
+	}
+	f.fresh = true
+	return price(book, u)
+}
+
+func price(book rating.Book, u events.Usage) (*rating.Card, rating.Charge, error) {
+	card, ok := book.At(u.Time)
+	if !ok {
+		return nil, rating.Charge{}, fmt.Errorf("%w at %s", errNoCard, u.Time.Format(time.RFC3339Nano))
+	}
+	charge, err := card.Rate(u)
+	return card, charge, err
+}
+
+func (f *filler) reject(at events.Position, item *events.Item, code, detail string) {
+	f.chunk.reject(at, events.DeadLetter{
+		Reason: code, Detail: detail, Subject: f.message.Subject,
+		Sequence: at.Sequence, Index: at.Index, StoredAt: at.StoredAt,
+		Header: f.originalHeader(item), Body: item.Raw,
+	})
+}
+
+// originalHeader is the header that the body of item had, or would have had by
+// itself: an element of a batch is a single event.
+func (f *filler) originalHeader(item *events.Item) map[string][]string {
+	header := map[string][]string(f.message.Header)
+	_, batch, err := events.ParseUsageSubject(f.message.Subject)
+	if err != nil || !batch || len(item.Raw) == len(f.message.Data) {
+		return header
+	}
+	own := maps.Clone(header)
+	if own == nil {
+		own = map[string][]string{}
+	}
+	maps.DeleteFunc(own, func(name string, _ []string) bool { return strings.EqualFold(name, events.HeaderContentType) })
+	own[events.HeaderContentType] = []string{events.ContentTypeEvent}
+	return own
+}

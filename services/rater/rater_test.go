@@ -1,0 +1,394 @@
+package rater_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/rater"
+)
+
+func TestUsageBecomesDebitsWithTheirExplanation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "0.25")
+	w.run(w.js, rater.Config{})
+	account := accountOf(2, 0)
+	single := w.publish(usage(account, "a"))
+	batch := w.publishBatch(usage(account, "b"), usage(accountOf(2, 1), "c"))
+	got := w.settle(2, 3)
+	stored, err := w.streams.Usage.GetMsg(t.Context(), batch)
+	w.must(err)
+	want := events.Debit{
+		Source: "/test", ID: "c", Time: noon, Data: events.UsageData{Operation: "GET /"},
+		Position: events.Position{Sequence: batch, Index: 1, StoredAt: stored.Time},
+		Amount:   events.MustCredits("0.25"), Card: "default", Version: 1, Rule: "all", Arithmetic: "0.25",
+	}
+	if diff := cmp.Diff(want, got.debits[accountOf(2, 1)+" c"]); diff != "" {
+		t.Errorf("debit (-want +got):\n%s", diff)
+	}
+	if at := got.debits[account+" a"].Position; at.Sequence != single || at.Index != 0 {
+		t.Errorf("first debit stands at %+v, want %d/0", at, single)
+	}
+	if diff := cmp.Diff(want.Position, got.totals().Through); diff != "" {
+		t.Errorf("settled through (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnEventSentAgainCountsOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "1")
+	_, stop := w.run(w.js, rater.Config{})
+	account := accountOf(1, 0)
+	a, b := usage(account, "a"), usage(account, "b")
+	w.publish(a)
+	w.publish(a)               // again, by itself
+	w.publishBatch(b, b, a, b) // within one batch, and across messages
+	if got := w.settle(1, 6).totals(); got.Duplicates != 4 {
+		t.Errorf("settled %+v, want 4 duplicates", got)
+	}
+	stop()
+	w.run(w.js, rater.Config{})
+	w.publish(a) // after a restart
+	other := a
+	other.Source = "/other" // the same id of another source is another event
+	w.publish(other)
+	if got := w.settle(1, 8).totals(); got.Duplicates != 5 {
+		t.Errorf("settled %+v, want 5 duplicates", got)
+	}
+}
+
+func TestASeriesOfRestartsSettlesEachEventOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "1")
+	account := accountOf(0, 0)
+	sent := 0
+	for round := range 5 {
+		var batch []events.Usage
+		for i := range 700 { // beyond one chunk in total, and cut anywhere
+			batch = append(batch, usage(account, fmt.Sprint(round, "-", i)))
+		}
+		w.publishBatch(batch...)
+		w.publishBatch(batch[:100]...)
+		sent += 800
+		_, stop := w.run(w.js, rater.Config{})
+		w.settle(0, sent)
+		stop()
+	}
+	if got := w.settle(0, sent); len(got.debits) != 5*700 || got.totals().Duplicates != 500 {
+		t.Errorf("%d debits, %+v; want 3500 and 500 duplicates", len(got.debits), got.totals())
+	}
+}
+
+func TestTwoRatersOfOnePartitionChargeEachEventOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "1")
+	second := w.server.JetStream()
+	w.run(w.js, rater.Config{Owned: []int{3}})
+	w.run(second, rater.Config{Owned: []int{3}})
+	const total = 600
+	for i := range total {
+		w.publish(usage(accountOf(3, i%5), fmt.Sprint(i)))
+	}
+	if got := w.settle(3, total); len(got.debits) != total || got.totals().Duplicates != 0 {
+		t.Errorf("%d debits, %+v; want %d and no duplicates", len(got.debits), got.totals(), total)
+	}
+}
+
+func TestEachCrashAroundAnAppendChargesAndKeepsOnce(t *testing.T) {
+	t.Parallel()
+	errCut := errors.New("cut")
+	for name, breaks := range map[string]func(cut func(*nats.Msg) error) *faulty{
+		"between the dead letter and the append": func(cut func(*nats.Msg) error) *faulty { return &faulty{before: cut} },
+		"between the append and its ack":         func(cut func(*nats.Msg) error) *faulty { return &faulty{after: cut} },
+	} {
+		for _, restart := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, restarted %v", name, restart), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.applyCard(1, time.Time{}, "1")
+				account := accountOf(1, 0)
+				bad := usage(account, "bad")
+				bad.Data.Operation = "DELETE /" // no rule
+				w.publishBatch(usage(account, "a"), bad, usage(account, "b"))
+
+				appended := make(chan struct{}, 100)
+				remaining := 2
+				js := breaks(func(*nats.Msg) error {
+					appended <- struct{}{}
+					if remaining--; remaining < 0 {
+						return nil
+					}
+					return errCut
+				})
+				js.JetStream = w.server.JetStream()
+				_, stop := w.run(js, rater.Config{Owned: []int{1}})
+				<-appended
+				if restart {
+					stop()
+					w.run(w.js, rater.Config{Owned: []int{1}})
+				}
+				w.publish(usage(account, "c"))
+				got := w.settle(1, 4)
+				if len(got.debits) != 3 || got.totals().Rejected != 1 || got.totals().Duplicates != 0 {
+					t.Errorf("%d debits, %+v; want 3 and 1 rejected", len(got.debits), got.totals())
+				}
+				if letters := w.deadLetters(); len(letters) != 1 || letters[0].Index != 1 {
+					t.Errorf("dead letters %+v, want the one event at index 1", letters)
+				}
+			})
+		}
+	}
+}
+
+func TestBadEventsAreKeptOnceWithReasonAndBytesAndTheRestGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "1")
+	account := accountOf(0, 0)
+	subject := events.UsageSubject(account)
+	good, err := events.AppendStructured(nil, usage(account, "good"))
+	w.must(err)
+	edit := func(old, new string) []byte { return []byte(strings.Replace(string(good), old, new, 1)) }
+	future := usage(account, "future")
+	future.Time = time.Now().Add(time.Hour)
+	inFuture, err := events.AppendStructured(nil, future)
+	w.must(err)
+	stray, err := events.AppendStructured(nil, usage(accountOf(1, 0), "stray"))
+	w.must(err)
+	overflow := usage(account, "overflow")
+	overflow.Data = events.UsageData{Operation: "GET /", Quantities: map[string]events.Quantity{"pages": events.MustQuantity("999999999999")}}
+	million := events.MustQuantity("1000000")
+	w.putCard(events.RateCard{Card: "default", Version: 2, Rules: []events.Rule{
+		{Name: "all", Match: events.Match{Operation: "GET **"}, Price: events.Price{PerUnit: []events.PerUnit{{Quantity: "pages", Price: million}}}},
+	}})
+	tooDear, err := events.AppendStructured(nil, overflow)
+	w.must(err)
+	batch := nats.Header{events.HeaderContentType: {events.ContentTypeBatch}}
+
+	cases := []struct {
+		name    string
+		subject string
+		header  nats.Header
+		body    []byte
+		reason  string
+	}{
+		{"not JSON", subject, nil, []byte("hello"), events.CodeMalformed},
+		{"an empty body", subject, nil, nil, events.CodeMalformed},
+		{"bytes that are not UTF-8", subject, nil, edit("GET /", "GET \xff"), events.CodeMalformed},
+		{"a key given twice", subject, nil, edit(`"id":"good"`, `"id":"good","id":"good"`), events.CodeMalformed},
+		{"no operation", subject, nil, edit(`"operation":"GET /"`, ``), events.CodeMissing},
+		{"a negative quantity", subject, nil, edit(`"operation":"GET /"`, `"operation":"GET /","quantities":{"a":-1}`), events.CodeInvalid},
+		{"an unknown type", subject, nil, edit(events.TypeUsage, "drawdown.usage.v9"), events.CodeUnknownType},
+		{"another account than the subject's", events.UsageSubject(accountOf(0, 1)), nil, good, events.CodeAccountMismatch},
+		{"a time far ahead", subject, nil, inFuture, events.CodeFuture},
+		{"2 MiB", subject, nil, make([]byte, 2<<20), events.CodeTooLarge},
+		{"no rule that matches", subject, nil, edit("GET /", "POST /"), events.CodeUnratable},
+		{"a charge beyond credits", subject, nil, tooDear, events.CodeOverflow},
+		{"binary mode without attributes", subject, nats.Header{"ce-id": {"x"}, "Content-Type": {"application/json"}, "X-Trace": {"7"}}, []byte(`{"operation":"GET /"}`), events.CodeMissing},
+		{"a batch that is no array", events.BatchSubject(0), batch, []byte(`{}`), events.CodeMalformed},
+		{"a stray in a batch", events.BatchSubject(0), batch, []byte("[" + string(stray) + "]"), events.CodeStray},
+	}
+	want := make([]events.DeadLetter, len(cases))
+	for i, tc := range cases {
+		body, header := tc.body, map[string][]string(tc.header)
+		if tc.reason == events.CodeStray {
+			body, header = stray, map[string][]string{events.HeaderContentType: {events.ContentTypeEvent}}
+		}
+		sequence := w.publishRaw(tc.subject, tc.header, tc.body)
+		stored, err := w.streams.Usage.GetMsg(t.Context(), sequence)
+		w.must(err)
+		want[i] = events.DeadLetter{
+			ID: uint64(i + 1), Reason: tc.reason, Subject: stored.Subject, Sequence: sequence, StoredAt: stored.Time.UTC(),
+			Header: header, Body: body,
+		}
+	}
+	w.publish(usage(account, "good"))
+	registry := prometheus.NewPedanticRegistry()
+	_, stop := w.run(w.js, rater.Config{Metrics: registry})
+	got := w.settle(0, len(cases)+1)
+	if len(got.debits) != 1 || got.totals().Rejected != len(cases) {
+		t.Errorf("%d debits, %+v; want 1 and %d rejected", len(got.debits), got.totals(), len(cases))
+	}
+	stop()
+	letters := w.deadLetters()
+	options := cmp.Options{cmpopts.IgnoreFields(events.DeadLetter{}, "Detail"), cmpopts.EquateEmpty()}
+	if diff := cmp.Diff(want, letters, options); diff != "" {
+		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+	for i, d := range letters {
+		if d.Detail == "" {
+			t.Errorf("%s: no detail", cases[i].name)
+		}
+	}
+	counted, err := testutil.GatherAndCount(registry, "drawdown_rater_dead_letters_total")
+	if w.must(err); counted != 10 {
+		t.Errorf("%d reasons counted, want 10", counted)
+	}
+}
+
+func TestAnEventAsLargeAsAMessageIsKeptWithWhatFits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "1")
+	w.run(w.js, rater.Config{})
+	account := accountOf(0, 0)
+	size := int(w.js.Conn().MaxPayload())
+	sequence := w.publishRaw(events.UsageSubject(account), nil, make([]byte, size))
+	w.publish(usage(account, "next"))
+	if got := w.settle(0, 2); len(got.debits) != 1 {
+		t.Errorf("%d debits, want 1", len(got.debits))
+	}
+	letters := w.deadLetters()
+	if len(letters) != 1 || len(letters[0].Body) < size-4096 || !strings.Contains(letters[0].Detail, fmt.Sprintf("sequence %d of USAGE", sequence)) {
+		t.Errorf("dead letters: %d, want one of nearly %d bytes that names the original", len(letters), size)
+	}
+}
+
+func TestARateCardIsSwappedWithoutARestart(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(w.js, rater.Config{})
+	account := accountOf(0, 0)
+	w.publish(usage(account, "before any card"))
+	w.settle(0, 1)
+	w.applyCard(1, noon.Add(-time.Hour), "1")
+	w.publish(usage(account, "first")) // at once: the rater must not miss the card
+	w.settle(0, 2)
+	w.applyCard(2, noon, "2")
+	early := usage(account, "second, before its time")
+	early.Time = noon.Add(-time.Nanosecond)
+	tooEarly := usage(account, "before all")
+	tooEarly.Time = noon.Add(-2 * time.Hour)
+	// The swap is seen when an event that only the new version rates is rated.
+	w.putCard(events.RateCard{Card: "default", Version: 3, EffectiveFrom: noon.Add(time.Hour), Rules: []events.Rule{
+		{Name: "posts", Match: events.Match{Operation: "POST /"}, Price: events.Price{Flat: ptr(events.MustQuantity("3"))}},
+	}})
+	later := usage(account, "third")
+	later.Time, later.Data.Operation = noon.Add(time.Hour), "POST /"
+	w.publish(later)
+	w.settle(0, 3)
+	w.publishBatch(early, usage(account, "second"), tooEarly)
+	got := w.settle(0, 6)
+	for id, version := range map[string]int{"first": 1, "third": 3, "second": 2, "second, before its time": 1} {
+		if d := got.debits[account+" "+id]; d.Version != version {
+			t.Errorf("%q is rated by version %d (%s), want %d", id, d.Version, d.Amount, version)
+		}
+	}
+	var unrated []string
+	for _, d := range w.deadLetters() {
+		unrated = append(unrated, d.Reason)
+	}
+	if diff := cmp.Diff([]string{events.CodeUnratable, events.CodeUnratable}, unrated); diff != "" {
+		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestAReplayedDeadLetterIsChargedOnceAfterTheFix(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.run(w.js, rater.Config{})
+	account := accountOf(0, 0)
+	w.publishBatch(usage(account, "a"))
+	w.settle(0, 1)
+	letters := w.deadLetters()
+	if len(letters) != 1 {
+		t.Fatalf("%d dead letters, want 1", len(letters))
+	}
+	w.applyCard(1, time.Time{}, "1")
+	for range 2 {
+		w.publishRaw(events.UsageSubject(account), letters[0].Header, letters[0].Body)
+	}
+	if got := w.settle(0, 3); len(got.debits) != 1 || got.totals().Duplicates != 1 {
+		t.Errorf("%d debits, %+v; want one, and one duplicate", len(got.debits), got.totals())
+	}
+}
+
+func TestARaterOutlivesTheServer(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "1")
+	w.run(w.js, rater.Config{})
+	account := accountOf(2, 0)
+	for round := range 3 {
+		for i := range 50 {
+			w.publish(usage(account, fmt.Sprint(round, "-", i)))
+		}
+		w.server.Restart()
+	}
+	if got := w.settle(2, 150); len(got.debits) != 150 {
+		t.Errorf("%d debits, want 150", len(got.debits))
+	}
+}
+
+func TestACorruptLedgerStopsItsPartitionAlone(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"not a chunk":   "hello",
+		"without span":  `{"entries":[{"kind":"tick","account":"a"}]}`,
+		"with a tick":   `{"span":{"through":{"sequence":1},"events":0},"entries":[{"kind":"tick","account":"a"}]}`,
+		"going nowhere": `{"span":{"through":{"sequence":0},"events":0}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.applyCard(1, time.Time{}, "1")
+			bad := w.publishLedger(1, body)
+			r, _ := w.run(w.js, rater.Config{Owned: []int{0, 1}})
+			w.publish(usage(accountOf(1, 0), "a"))
+			w.publish(usage(accountOf(0, 0), "a"))
+			w.settle(0, 1)
+			s := w.await(r, 1, rater.Stopped)
+			if want := fmt.Sprintf("message %d of stream LEDGER: ", bad); s.Err == nil || !strings.HasPrefix(s.Err.Error(), want) {
+				t.Errorf("stopped by %v, want it to begin with %q", s.Err, want)
+			}
+		})
+	}
+}
+
+func TestAUsageStreamThatLostItsTailIsNoticed(t *testing.T) {
+	t.Parallel()
+	chunk := func(sequence uint64, at time.Time) string {
+		return fmt.Sprintf(`{"span":{"through":{"sequence":%d,"stored_at":%q},"events":1,"rejected":1}}`, sequence, at.Format(time.RFC3339Nano))
+	}
+	for name, sequence := range map[string]uint64{"the message is another": 1, "the stream ends before": 7} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.publish(usage(accountOf(1, 0), "a"))
+			w.publishLedger(1, chunk(sequence, noon))
+			r, _ := w.run(w.js, rater.Config{Owned: []int{1, 2}})
+			s := w.await(r, 1, rater.Stopped)
+			if want := fmt.Sprintf("message %d of stream USAGE: ", sequence); s.Err == nil || !strings.HasPrefix(s.Err.Error(), want) {
+				t.Errorf("stopped by %v, want it to begin with %q", s.Err, want)
+			}
+		})
+	}
+}
+
+func TestARaterRefusesPartitionsThatDoNotExist(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, c := range map[string]rater.Config{
+		"another number":   {Partitions: partitions + 1},
+		"one past the end": {Owned: []int{partitions}},
+	} {
+		if err := rater.New(w.js, c).Run(t.Context()); err == nil {
+			t.Errorf("%s: Run returned nil, want an error", name)
+		}
+	}
+}
