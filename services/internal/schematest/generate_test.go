@@ -1,0 +1,248 @@
+package schematest_test
+
+import (
+	"fmt"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// The generators draw values over the whole range that Drawdown may encode.
+
+var (
+	accounts = rapid.StringMatching(`[A-Za-z0-9_-]{1,64}`)
+	names    = rapid.StringMatching(`[A-Za-z_][A-Za-z0-9_.-]{0,63}`)
+	grantIDs = rapid.StringMatching(`[A-Za-z0-9_.:-]{1,128}`)
+	texts    = rapid.StringMatching(`[ -~é€😀]{1,40}`)
+	indexes  = rapid.IntRange(0, 5000)
+	sources  = rapid.SampledFrom([]string{"/s", "/services/chat", "https://example.com/a%20b?c=d#e", "urn:uuid:6e8bc430"})
+	kinds    = rapid.SampledFrom([]events.EntryKind{events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount,
+		events.EntryPlan, events.EntryRateCard, events.EntryTick})
+	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored})
+	grantSources = rapid.SampledFrom([]events.GrantSource{events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment})
+	thresholds   = rapid.SampledFrom([]string{"20%", "0.5%", "100%", "0", "100", "0.000001"})
+	sequences    = rapid.Uint64Min(1)
+)
+
+func instant(t *rapid.T) time.Time {
+	return time.Unix(rapid.Int64Range(0, 253402300799).Draw(t, "second"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanosecond")).UTC()
+}
+
+func maybe[T any](t *rapid.T, draw func(*rapid.T) T) *T {
+	if !rapid.Bool().Draw(t, "present") {
+		return nil
+	}
+	value := draw(t)
+	return &value
+}
+
+func some[T any](t *rapid.T, least, most int, draw func(*rapid.T) T) []T {
+	var values []T
+	for range rapid.IntRange(least, most).Draw(t, "count") {
+		values = append(values, draw(t))
+	}
+	return values
+}
+
+func credits(t *rapid.T) events.Credits { return events.Credits(rapid.Int64().Draw(t, "credits")) }
+
+func amount(t *rapid.T) events.Credits {
+	return events.Credits(rapid.Int64Range(1, int64(events.MaxCredits)).Draw(t, "amount"))
+}
+
+func quantity(t *rapid.T) events.Quantity {
+	whole, places := rapid.Int64Range(0, 999_999).Draw(t, "whole"), rapid.Int64Range(0, 999_999_999_999).Draw(t, "places")
+	return events.MustQuantity(fmt.Sprintf("%d.%012d", whole, places))
+}
+
+func positive(t *rapid.T) events.Quantity {
+	return events.MustQuantity(fmt.Sprintf("%d.5", rapid.Int64Range(0, 999_999).Draw(t, "size")))
+}
+
+func usageData(t *rapid.T) events.UsageData {
+	return events.UsageData{
+		Operation: texts.Draw(t, "operation"), Status: rapid.SampledFrom([]int{0, 100, 200, 404, 599}).Draw(t, "status"),
+		Project: rapid.OneOf(rapid.Just(""), texts).Draw(t, "project"), Key: rapid.OneOf(rapid.Just(""), texts).Draw(t, "key"),
+		Quantities: rapid.MapOfN(names, rapid.Custom(quantity), 0, 4).Draw(t, "quantities"),
+		Attributes: rapid.MapOfN(names, rapid.OneOf(rapid.Just(""), texts), 0, 4).Draw(t, "attributes"),
+	}
+}
+
+func usage(t *rapid.T) events.Usage {
+	return events.Usage{Source: sources.Draw(t, "source"), ID: texts.Draw(t, "id"), Account: accounts.Draw(t, "account"), Time: instant(t), Data: usageData(t)}
+}
+
+func cause(t *rapid.T) events.Cause {
+	c := events.Cause{Sequence: sequences.Draw(t, "sequence"), Index: indexes.Draw(t, "index"), Kind: kinds.Draw(t, "kind"), At: instant(t)}
+	if c.Kind == events.EntryDebit {
+		c.Source, c.ID = sources.Draw(t, "source"), texts.Draw(t, "id")
+	}
+	return c
+}
+
+func signal(t *rapid.T) events.Signal {
+	return events.Signal{
+		Account: accounts.Draw(t, "account"), Kind: signalKinds.Draw(t, "kind"), Threshold: thresholds.Draw(t, "threshold"), Scope: events.ScopeAccount,
+		Balance: events.SignalBalance{Available: credits(t), Held: credits(t), Overage: credits(t)},
+		Cause:   cause(t), Sequence: sequences.Draw(t, "sequence"), At: instant(t),
+	}
+}
+
+func priority(t *rapid.T) *uint8 {
+	return maybe(t, func(t *rapid.T) uint8 { return rapid.Uint8().Draw(t, "priority") })
+}
+
+func grant(t *rapid.T) events.Grant {
+	g := events.Grant{ID: grantIDs.Draw(t, "id"), Amount: amount(t), Priority: priority(t), Note: rapid.OneOf(rapid.Just(""), texts).Draw(t, "note"),
+		CostBasis: maybe(t, func(t *rapid.T) events.CostBasis { return events.CostBasis{Currency: "USD", Price: quantity(t)} })}
+	if rapid.Bool().Draw(t, "timed") {
+		g.EffectiveAt, g.ExpiresAt, g.Source = instant(t), instant(t), grantSources.Draw(t, "source")
+	}
+	return g
+}
+
+func terms(t *rapid.T) events.Terms {
+	return events.Terms{
+		Period:     rapid.SampledFrom([]string{"day", "week", "month", "year", "PT1H", "PT1H30M", "PT90S"}).Draw(t, "period"),
+		Grant:      maybe(t, func(t *rapid.T) events.PlanGrant { return events.PlanGrant{Amount: amount(t), Priority: priority(t)} }),
+		Overage:    rapid.SampledFrom([]string{"", events.OverageHard}).Draw(t, "overage"),
+		Thresholds: some(t, 0, 3, func(t *rapid.T) string { return thresholds.Draw(t, "threshold") }),
+		HardStopAt: maybe(t, func(t *rapid.T) events.Credits {
+			return events.Credits(rapid.Int64Range(0, int64(events.MaxCredits)).Draw(t, "stop"))
+		}),
+	}
+}
+
+func plan(t *rapid.T) events.Plan {
+	return events.Plan{Plan: accounts.Draw(t, "plan"), Terms: terms(t)}
+}
+
+func account(t *rapid.T) events.Account {
+	a := events.Account{ID: accounts.Draw(t, "id"), Terms: terms(t)}
+	if rapid.Bool().Draw(t, "subscribed") {
+		a.Plan, a.StartedAt = accounts.Draw(t, "plan"), instant(t)
+	}
+	return a
+}
+
+func price(t *rapid.T) events.Price {
+	p := events.Price{Flat: maybe(t, quantity), Min: maybe(t, quantity),
+		Package: maybe(t, func(t *rapid.T) events.Package {
+			return events.Package{Quantity: names.Draw(t, "quantity"), Size: positive(t), Price: quantity(t)}
+		}),
+		PerUnit: some(t, 0, 2, func(t *rapid.T) events.PerUnit {
+			u := events.PerUnit{Quantity: names.Draw(t, "quantity"), Price: quantity(t)}
+			if rapid.Bool().Draw(t, "per") {
+				u.Per = positive(t)
+			}
+			return u
+		})}
+	if p.Flat == nil && p.Min == nil && p.Package == nil && p.PerUnit == nil {
+		p.Flat = new(events.Quantity)
+	}
+	return p
+}
+
+func rateCard(t *rapid.T) events.RateCard {
+	c := events.RateCard{Card: accounts.Draw(t, "card"), Version: indexes.Draw(t, "version"),
+		Rounding: rapid.SampledFrom([]events.Rounding{"", events.RoundHalfUp, events.RoundHalfEven, events.RoundUp, events.RoundDown}).Draw(t, "rounding"),
+		Rules: some(t, 1, 3, func(t *rapid.T) events.Rule {
+			return events.Rule{Name: texts.Draw(t, "name"), Price: price(t), Match: events.Match{
+				Operation:  rapid.SampledFrom([]string{"", "GET /**", "POST /v1/*"}).Draw(t, "operation"),
+				Status:     rapid.SampledFrom([]string{"", "404", "5xx"}).Draw(t, "status"),
+				Project:    rapid.SampledFrom([]string{"", "web"}).Draw(t, "project"),
+				Attributes: rapid.MapOfN(names, texts, 0, 2).Draw(t, "attributes"),
+			}}
+		})}
+	if rapid.Bool().Draw(t, "dated") {
+		c.EffectiveFrom = instant(t)
+	}
+	return c
+}
+
+func position(t *rapid.T) events.Position {
+	return events.Position{Sequence: sequences.Draw(t, "sequence"), Index: indexes.Draw(t, "index"), StoredAt: instant(t)}
+}
+
+func entry(t *rapid.T) events.Entry {
+	e := events.Entry{Kind: kinds.Draw(t, "kind"), Account: accounts.Draw(t, "account")}
+	switch e.Kind {
+	case events.EntryDebit:
+		e.Debit = &events.Debit{Source: sources.Draw(t, "source"), ID: texts.Draw(t, "id"), Time: instant(t), Data: usageData(t), Position: position(t),
+			Amount: amount(t), Card: events.DefaultCard, Version: 1 + indexes.Draw(t, "version"), Rule: texts.Draw(t, "rule"), Arithmetic: texts.Draw(t, "arithmetic")}
+	case events.EntryGrant:
+		g := grant(t)
+		e.Grant = &g
+	case events.EntryVoid:
+		e.Void = &events.Void{Grant: grantIDs.Draw(t, "grant"), Reason: rapid.OneOf(rapid.Just(""), texts).Draw(t, "reason")}
+	case events.EntryAccount:
+		a := account(t)
+		e.Settings = &a
+	case events.EntryPlan:
+		p := plan(t)
+		e.Plan, e.Account = &p, ""
+	case events.EntryRateCard:
+		c := rateCard(t)
+		e.RateCard, e.Account = &c, ""
+	}
+	return e
+}
+
+func chunk(t *rapid.T) events.Chunk {
+	c := events.Chunk{Entries: some(t, 1, 4, entry), Span: &events.Span{Through: position(t), Duplicates: indexes.Draw(t, "duplicates"), Rejected: indexes.Draw(t, "rejected")}}
+	c.Span.Events = c.Span.Duplicates + c.Span.Rejected
+	for _, e := range c.Entries {
+		if e.Kind == events.EntryDebit {
+			c.Span.Events++
+		}
+	}
+	return c
+}
+
+func balance(t *rapid.T) events.Balance {
+	return events.Balance{
+		Account: accounts.Draw(t, "account"), Plan: rapid.OneOf(rapid.Just(""), accounts).Draw(t, "plan"),
+		Available: credits(t), Held: credits(t), Overage: credits(t), Granted: credits(t), Remaining: credits(t), Drawn: credits(t),
+		Expired: credits(t), Voided: credits(t), Charged: credits(t), Forgiven: credits(t),
+		Period: maybe(t, func(t *rapid.T) events.Period {
+			return events.Period{Start: instant(t), End: instant(t), Granted: credits(t)}
+		}),
+		Grants: some(t, 0, 3, func(t *rapid.T) events.GrantBalance {
+			g := events.GrantBalance{ID: grantIDs.Draw(t, "id"), Amount: amount(t), Remaining: amount(t), Priority: rapid.Uint8().Draw(t, "priority"),
+				EffectiveAt: instant(t), Source: grantSources.Draw(t, "source")}
+			if rapid.Bool().Draw(t, "expires") {
+				g.ExpiresAt = instant(t)
+			}
+			return g
+		}),
+		MoreGrants: indexes.Draw(t, "more"),
+		Levels: some(t, 0, 3, func(t *rapid.T) events.Level {
+			return events.Level{Kind: rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted}).Draw(t, "kind"),
+				Threshold: thresholds.Draw(t, "threshold"), At: credits(t), Reached: rapid.Bool().Draw(t, "reached"), Since: maybe(t, cause)}
+		}),
+		Sequence: sequences.Draw(t, "sequence"), Index: indexes.Draw(t, "index"), At: instant(t),
+	}
+}
+
+func decision(t *rapid.T) events.Decision {
+	d := events.Decision{Sequence: sequences.Draw(t, "sequence"), Version: indexes.Draw(t, "version"), Balance: maybe(t, balance),
+		Outcome: rapid.SampledFrom([]events.Outcome{events.Applied, events.Unchanged, events.Refused}).Draw(t, "outcome")}
+	if d.Outcome == events.Refused {
+		d.Code = rapid.SampledFrom([]string{events.RefusedConflict, events.RefusedNotFound, events.RefusedInvalid, events.RefusedAlreadyVoid,
+			events.RefusedSpent, events.RefusedOverflow}).Draw(t, "code")
+		d.Detail = texts.Draw(t, "detail")
+	}
+	return d
+}
+
+func deadLetter(t *rapid.T) events.DeadLetter {
+	return events.DeadLetter{
+		ID: sequences.Draw(t, "id"), Detail: texts.Draw(t, "detail"), Subject: "usage.3." + accounts.Draw(t, "account"), Sequence: sequences.Draw(t, "sequence"),
+		Reason: rapid.SampledFrom([]string{events.CodeMalformed, events.CodeMissing, events.CodeInvalid, events.CodeUnknownType, events.CodeAccountMismatch,
+			events.CodeStray, events.CodeFuture, events.CodeTooLate, events.CodeTooLarge, events.CodeUnratable, events.CodeOverflow}).Draw(t, "reason"),
+		Index: indexes.Draw(t, "index"), StoredAt: instant(t), Body: rapid.SliceOf(rapid.Byte()).Draw(t, "body"),
+		Header: rapid.MapOfN(names, rapid.SliceOfN(texts, 1, 2), 0, 3).Draw(t, "header"),
+	}
+}
