@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// routes registers every operation and renders the OpenAPI document.
+func (g *Gateway) routes() error {
+	config := huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Drawdown", Version: g.Version,
+				Description: "Real-time API credits. Credits are decimal strings with at most 6 places; times are RFC 3339 in UTC; errors are RFC 9457 problems.",
+				License:     &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			},
+			Components: &huma.Components{
+				Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{"apiKey": {Type: "http", Scheme: "bearer", Description: "The API key."}},
+			},
+		},
+		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+	config.AllowAdditionalPropertiesByDefault = true // answers may grow
+	g.api = humago.New(g.mux, config)
+	g.ingestRoutes()
+	g.planRoutes()
+	g.rateCardRoutes()
+	g.accountRoutes()
+	g.grantRoutes()
+	g.historyRoutes()
+	g.signalRoutes()
+	g.deadLetterRoutes()
+	g.healthRoutes()
+	return g.documentRoutes()
+}
+
+// register adds an operation. Its errors become problems; operations under /v1
+// need the key.
+func register[I, O any](g *Gateway, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+	if strings.HasPrefix(op.Path, "/v1/") {
+		op.Security = []map[string][]string{{"apiKey": {}}}
+	}
+	var content map[string]*huma.MediaType
+	if op.RequestBody != nil {
+		content = op.RequestBody.Content
+		op.RequestBody.Content = nil
+		op.SkipValidateBody = true // bodies are decoded strictly by their own parsers
+		op.MaxBodyBytes = bodyMax + 1
+	}
+	huma.Register(g.api, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			return nil, g.problemOf(ctx, op.OperationID, err)
+		}
+		return out, nil
+	})
+	if op.RequestBody != nil {
+		op.RequestBody.Content = content // instead of the raw bytes it was registered with
+	}
+}
+
+// body documents a request body: a type per content type.
+func (g *Gateway) body(types map[string]any) *huma.RequestBody {
+	registry := g.api.OpenAPI().Components.Schemas
+	content := make(map[string]*huma.MediaType, len(types))
+	for contentType, value := range types {
+		t := reflect.TypeOf(value)
+		content[contentType] = &huma.MediaType{Schema: registry.Schema(t, true, t.Name())}
+	}
+	return &huma.RequestBody{Required: true, Content: content}
+}
+
+// Content types of documents that people write.
+var documentTypes = []string{"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"}
+
+// checkType refuses a body that says it is something else than one of accepted.
+// One that does not say is taken.
+func checkType(contentType string, accepted ...string) error {
+	if contentType == "" {
+		return nil
+	}
+	mediaType, params, err := mime.ParseMediaType(contentType)
+	if charset, given := params["charset"]; given && !strings.EqualFold(charset, "utf-8") {
+		mediaType = ""
+	}
+	if err != nil || !slices.Contains(accepted, mediaType) {
+		return newProblem(http.StatusUnsupportedMediaType, "found the content type %q; expected %s",
+			clip(contentType), strings.Join(accepted, ", "))
+	}
+	return nil
+}
+
+// decodeJSON reads a request body strictly: no unknown fields, no duplicate
+// names, nothing behind it.
+func decodeJSON[T any](contentType string, body []byte) (T, error) {
+	var to T
+	if err := checkType(contentType, "application/json"); err != nil {
+		return to, err
+	}
+	err := jsonv2.Unmarshal(body, &to, jsonv2.RejectUnknownMembers(true))
+	var semantic *jsonv2.SemanticError
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case err == nil:
+		return to, nil
+	case errors.As(err, &semantic):
+		return to, invalid("the body is not valid", Fault{
+			Path: string(semantic.JSONPointer), Code: "invalid", Detail: semanticDetail(semantic),
+		})
+	}
+	p := newProblem(http.StatusBadRequest, "the body is not JSON: %s", clip(err.Error()))
+	if errors.As(err, &syntactic) {
+		p.Errors = []Fault{{Path: string(syntactic.JSONPointer), Code: "malformed", Detail: clip(syntactic.Err.Error())}}
+	}
+	return to, p
+}
+
+func semanticDetail(e *jsonv2.SemanticError) string {
+	switch {
+	case errors.Is(e.Err, jsonv2.ErrUnknownName):
+		return fmt.Sprintf("unknown field %q", clip(e.JSONPointer.LastToken()))
+	case e.Err != nil:
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("found a JSON %s that does not fit here", jsontext.Kind(e.JSONKind))
+}
+
+// documentRoutes serves the OpenAPI document and a page of it for people. The
+// document is rendered once: it does not change afterwards.
+func (g *Gateway) documentRoutes() error {
+	document, err := json.Marshal(g.api.OpenAPI())
+	if err != nil {
+		return fmt.Errorf("render the OpenAPI document: %w", err)
+	}
+	page, err := renderDocs(g.api.OpenAPI())
+	if err != nil {
+		return err
+	}
+	serve := func(contentType string, body []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.Write(body)
+		}
+	}
+	g.mux.HandleFunc("GET /openapi.json", serve("application/json", document))
+	g.mux.HandleFunc("GET /docs", serve("text/html; charset=utf-8", page))
+	return nil
+}

@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// decide appends a command to the ledger and returns what the fold made of it,
+// unless it refused it: that is the error. Commands about an account go to its
+// partition, others to all.
+func (g *Gateway) decide(ctx context.Context, e events.Entry) (events.Decision, error) {
+	if err := g.online(); err != nil {
+		return events.Decision{}, err
+	}
+	body, err := events.EncodeChunk(events.Chunk{Entries: []events.Entry{e}})
+	if err != nil {
+		return events.Decision{}, badCommand(err)
+	}
+	subject := events.BroadcastSubject()
+	if e.Account != "" {
+		subject = events.LedgerSubject(events.Partition(e.Account, g.Streams.Partitions), events.WriterCommand)
+	}
+	reply, decided := g.inbox.expect()
+	defer g.inbox.forget(reply)
+	message := nats.NewMsg(subject)
+	message.Data = body
+	message.Header.Set(events.HeaderReply, reply)
+	appending, cancel := g.bounded(ctx)
+	defer cancel()
+	ack, err := g.JetStream.PublishMsg(appending, message)
+	if err != nil {
+		g.Logger.Warn("command not acknowledged", "subject", subject, "err", err)
+		return events.Decision{}, unavailable("the ledger did not acknowledge the command; it may be stored all the same, and repeating the same request is safe")
+	}
+	return g.await(ctx, decided, ack.Sequence)
+}
+
+func (g *Gateway) await(ctx context.Context, decided <-chan events.Decision, sequence uint64) (events.Decision, error) {
+	timeout := time.NewTimer(g.DecisionTimeout)
+	defer timeout.Stop()
+	select {
+	case d := <-decided:
+		if d.Outcome == events.Refused {
+			return d, refusal(d)
+		}
+		return d, nil
+	case <-ctx.Done():
+	case <-timeout.C:
+	}
+	p := newProblem(http.StatusGatewayTimeout,
+		"the command is stored at ledger sequence %d and will be decided; its answer is not known yet. Repeating the same request is safe", sequence)
+	p.LedgerSequence = sequence
+	return events.Decision{}, p.with("Retry-After", "1")
+}
+
+// refusal makes a problem of the fold's no.
+func refusal(d events.Decision) *Problem {
+	status := http.StatusUnprocessableEntity
+	switch d.Code {
+	case events.RefusedConflict, events.RefusedAlreadyVoid, events.RefusedSpent:
+		status = http.StatusConflict
+	case events.RefusedNotFound:
+		status = http.StatusNotFound
+	}
+	p := newProblem(status, "%s", d.Detail)
+	p.Errors = []Fault{{Code: d.Code, Detail: d.Detail}}
+	p.LedgerSequence = d.Sequence
+	return p
+}
+
+// badCommand makes a problem of content that the ledger would not take.
+func badCommand(err error) error {
+	var p *events.Problem
+	if errors.As(err, &p) {
+		return invalid("the ledger does not take this", Fault{Path: p.Path, Code: p.Code, Detail: p.Detail})
+	}
+	return err
+}

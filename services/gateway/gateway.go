@@ -1,0 +1,156 @@
+// Package gateway is Drawdown's HTTP door: usage events in, commands about
+// credits, balances and history out, signals as a live stream. It is described
+// by OpenAPI 3.1 at /openapi.json; every error is an RFC 9457 problem.
+//
+// It keeps no state and decides nothing about credits. A usage event is
+// answered 202 only after JetStream has stored it; a command is appended to the
+// ledger and answered with what the ledger's fold decided; reads come from the
+// buckets and ClickHouse tables that others write. Any number of gateways may
+// run beside each other.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+)
+
+const (
+	defaultMaxAhead        = 5 * time.Minute
+	defaultDecisionTimeout = 5 * time.Second
+	defaultHeartbeat       = 15 * time.Second
+)
+
+// Config is what a gateway needs from the world. NATS, JetStream, Streams and
+// Emitter are required.
+type Config struct {
+	NATS      *nats.Conn
+	JetStream jetstream.JetStream
+	Streams   *stream.Streams
+	Emitter   Emitter
+	// Analytics answers history; nil answers it with 503.
+	Analytics Analytics
+
+	// APIKey is what callers of /v1 present as a bearer token. An empty one
+	// admits everybody: for a gateway on loopback only.
+	APIKey string
+	// MaxAhead is how far in the future the time of a usage event may lie;
+	// default 5 minutes.
+	MaxAhead time.Duration
+	// DecisionTimeout bounds the wait for the fold's answer; default 5 s.
+	DecisionTimeout time.Duration
+	// Heartbeat is how often an idle stream of signals says so; default 15 s.
+	Heartbeat time.Duration
+
+	Logger     *slog.Logger          // default discards
+	Registerer prometheus.Registerer // default a registry of its own
+	Gatherer   prometheus.Gatherer   // what /metrics shows; default that registry
+	Version    string                // shown in the OpenAPI document
+}
+
+// Gateway serves the HTTP API. It is safe for concurrent use.
+type Gateway struct {
+	Config
+	api     huma.API
+	mux     *http.ServeMux
+	handler http.Handler
+	metrics *metrics
+	inbox   *inbox
+	now     func() time.Time
+
+	streaming chan struct{} // a slot per open stream of signals
+	stopping  chan struct{}
+	stop      sync.Once
+}
+
+// New builds a gateway and subscribes the inbox on which it hears decisions.
+// Close it.
+func New(c Config) (*Gateway, error) {
+	if c.NATS == nil || c.JetStream == nil || c.Streams == nil || c.Emitter == nil {
+		return nil, errors.New("build gateway: NATS, JetStream, Streams and Emitter are required")
+	}
+	c.setDefaults()
+	g := &Gateway{
+		Config: c, mux: http.NewServeMux(), now: time.Now,
+		streaming: make(chan struct{}, streamsMax), stopping: make(chan struct{}),
+	}
+	var err error
+	if g.metrics, err = newMetrics(c.Registerer); err != nil {
+		return nil, fmt.Errorf("register the gateway's metrics: %w", err)
+	}
+	if g.inbox, err = newInbox(c.NATS); err != nil {
+		return nil, err
+	}
+	if err := g.routes(); err != nil {
+		return nil, errors.Join(err, g.inbox.close())
+	}
+	g.handler = g.middleware(g.mux)
+	return g, nil
+}
+
+func (c *Config) setDefaults() {
+	if c.MaxAhead == 0 {
+		c.MaxAhead = defaultMaxAhead
+	}
+	if c.DecisionTimeout == 0 {
+		c.DecisionTimeout = defaultDecisionTimeout
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = defaultHeartbeat
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	registry := prometheus.NewRegistry()
+	if c.Registerer == nil {
+		c.Registerer = registry
+		if c.Gatherer == nil {
+			c.Gatherer = registry
+		}
+	}
+	if c.Gatherer == nil {
+		c.Gatherer = prometheus.DefaultGatherer
+	}
+	if c.Version == "" {
+		c.Version = "devel"
+	}
+}
+
+// Handler is the whole API, with authentication and metrics.
+func (g *Gateway) Handler() http.Handler { return g.handler }
+
+// Close ends open streams of signals and the inbox. It does not close the
+// connection, which is the caller's.
+func (g *Gateway) Close() error {
+	g.endStreams()
+	return g.inbox.close()
+}
+
+func (g *Gateway) endStreams() { g.stop.Do(func() { close(g.stopping) }) }
+
+// online refuses a request that needs NATS while there is no connection: the
+// client library would otherwise keep it until the connection is back.
+func (g *Gateway) online() error {
+	if g.NATS.IsConnected() {
+		return nil
+	}
+	return unavailable("NATS is not connected; nothing was stored")
+}
+
+// bounded gives a request's calls to NATS an end.
+func (g *Gateway) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, natsTimeout)
+}
+
+const natsTimeout = 10 * time.Second

@@ -1,0 +1,222 @@
+package gateway_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/drawdown-credits/drawdown/services/gateway"
+)
+
+func TestEveryErrorIsAProblem(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	for name, c := range map[string]struct {
+		method, path, body, contentType string
+		status                          int
+	}{
+		"no such route":                 {"GET", "/v1/nothing", "", "", 404},
+		"no such route outside /v1":     {"GET", "/nothing", "", "", 404},
+		"method not allowed":            {"DELETE", "/v1/plans/pro", "", "", 405},
+		"account is no account":         {"GET", "/v1/accounts/a.b/balance", "", "", 422},
+		"account is too long":           {"GET", "/v1/accounts/" + strings.Repeat("a", 65), "", "", 422},
+		"unknown parameter":             {"GET", "/v1/accounts?size=3", "", "", 422},
+		"limit below its bound":         {"GET", "/v1/accounts?limit=0", "", "", 422},
+		"limit above its bound":         {"GET", "/v1/accounts?limit=1001", "", "", 422},
+		"limit is no number":            {"GET", "/v1/accounts?limit=many", "", "", 422},
+		"no such plan":                  {"GET", "/v1/plans/none", "", "", 404},
+		"no such rate card":             {"GET", "/v1/ratecards/none", "", "", 404},
+		"no such version":               {"GET", "/v1/ratecards/none?version=3", "", "", 404},
+		"no versions":                   {"GET", "/v1/ratecards/none/versions", "", "", 404},
+		"no such account":               {"GET", "/v1/accounts/none", "", "", 404},
+		"no such balance":               {"GET", "/v1/accounts/none/balance", "", "", 404},
+		"balance at a past instant":     {"GET", "/v1/accounts/none/balance?at=2026-01-01T00:00:00Z", "", "", 501},
+		"no grants":                     {"GET", "/v1/accounts/none/grants", "", "", 404},
+		"no such dead letter":           {"GET", "/v1/deadletters/1", "", "", 404},
+		"dead letter is no number":      {"GET", "/v1/deadletters/x", "", "", 422},
+		"ledger without ClickHouse":     {"GET", "/v1/accounts/a/ledger", "", "", 503},
+		"usage without ClickHouse":      {"GET", "/v1/accounts/a/usage", "", "", 503},
+		"usage by what does not exist":  {"GET", "/v1/accounts/a/usage?group_by=colour", "", "", 422},
+		"usage of an empty time":        {"GET", "/v1/accounts/a/usage?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "", "", 422},
+		"explain without ClickHouse":    {"GET", "/v1/explain?source=a&id=b", "", "", 503},
+		"explain without id":            {"GET", "/v1/explain?source=a", "", "", 422},
+		"plan that is no plan":          {"PUT", "/v1/plans/pro", "plan: pro\ncolour: red\n", "application/yaml", 422},
+		"plan that is no YAML":          {"PUT", "/v1/plans/pro", "plan: [", "application/yaml", 422},
+		"plan of another name":          {"PUT", "/v1/plans/pro", `{"plan":"free"}`, "application/json", 422},
+		"plan without a body":           {"PUT", "/v1/plans/pro", "", "application/json", 400},
+		"plan as a form":                {"PUT", "/v1/plans/pro", "plan=pro", "application/x-www-form-urlencoded", 415},
+		"plan over its bound":           {"PUT", "/v1/plans/pro", strings.Repeat("#", 200<<10), "application/yaml", 413},
+		"card of another name":          {"PUT", "/v1/ratecards/a", card("b", "1"), "application/yaml", 422},
+		"account of another name":       {"PUT", "/v1/accounts/a", `{"id":"b"}`, "application/json", 422},
+		"grant that is no JSON":         {"POST", "/v1/accounts/a/grants", "hello", "application/json", 400},
+		"grant with a repeated field":   {"POST", "/v1/accounts/a/grants", `{"id":"g","id":"g","amount":"1"}`, "application/json", 400},
+		"grant with an unknown field":   {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1","rollover":{}}`, "application/json", 422},
+		"grant of a number":             {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":1}`, "application/json", 422},
+		"grant of nothing":              {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"0"}`, "application/json", 422},
+		"grant of less":                 {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"-1"}`, "application/json", 422},
+		"grant of 7 places":             {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"0.0000001"}`, "application/json", 422},
+		"grant of too much":             {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1000000001"}`, "application/json", 422},
+		"grant without id":              {"POST", "/v1/accounts/a/grants", `{"amount":"1"}`, "application/json", 422},
+		"grant of an unknown source":    {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1","source":"gift"}`, "application/json", 422},
+		"grant of priority 256":         {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1","priority":256}`, "application/json", 422},
+		"grant that ends first":         {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1","effective_at":"2027-01-02T00:00:00Z","expires_at":"2027-01-01T00:00:00Z"}`, "application/json", 422},
+		"grant of an odd currency":      {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1","cost_basis":{"currency":"usd","price":"1"}}`, "application/json", 422},
+		"grant with a long note":        {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1","note":"` + strings.Repeat("x", 513) + `"}`, "application/json", 422},
+		"grant in YAML":                 {"POST", "/v1/accounts/a/grants", `id: g`, "application/yaml", 415},
+		"void without account":          {"POST", "/v1/grants/g/void", `{}`, "application/json", 422},
+		"void with a long reason":       {"POST", "/v1/grants/g/void", `{"account":"a","reason":"` + strings.Repeat("x", 513) + `"}`, "application/json", 422},
+		"void of what is no grant":      {"POST", "/v1/grants/a%20b/void", `{"account":"a"}`, "application/json", 422},
+		"replay of nothing":             {"POST", "/v1/deadletters/replay", `{}`, "application/json", 422},
+		"replay of two things":          {"POST", "/v1/deadletters/replay", `{"all":true,"reason":"unratable"}`, "application/json", 422},
+		"signals behind no event":       {"GET", "/v1/signals?kind=LOW", "", "", 422},
+		"signals of what is no account": {"GET", "/v1/signals?account=*", "", "", 422},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := w.call(c.method, c.path, c.body, "Content-Type", c.contentType)
+			a.want(c.status)
+			if c.status == 405 && a.header.Get("Allow") == "" {
+				t.Error("405 without Allow")
+			}
+		})
+	}
+	info, err := w.streams.Ledger.Info(t.Context())
+	w.ok(err)
+	if info.State.Msgs != 0 {
+		t.Errorf("bad requests left %d messages in the ledger", info.State.Msgs)
+	}
+}
+
+func TestABrokenDocumentIsRefusedWithEachFaultAndItsLine(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	body := "card: default\nrules:\n  - name: all\n    price: {flat: \"-1\"}\n  - name: more\n    price: {graduated: {}}\n"
+	p := w.call("PUT", "/v1/ratecards/default", body, "Content-Type", "application/yaml").want(422).problem()
+	if len(p.Errors) != 2 || p.Errors[0].Line != 4 || p.Errors[1].Line != 6 || p.Errors[0].Column == 0 ||
+		p.Errors[0].Path != "/rules/0/price/flat" || p.Errors[0].Detail == "" {
+		t.Errorf("errors %+v; want those of lines 4 and 6", p.Errors)
+	}
+}
+
+func TestCallsUnderV1NeedTheKey(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *gateway.Config) { c.APIKey = "secret" })
+	w.key = ""
+	for _, authorization := range []string{"", "Bearer", "Bearer ", "Bearer wrong", "Bearer secre", "Bearer secrets", "Basic secret", "secret"} {
+		for _, path := range []string{"/v1/plans", "/v1/nothing", "/v1/signals", "/v1"} {
+			a := w.call("GET", path, "", "Authorization", authorization).want(http.StatusUnauthorized)
+			if a.header.Get("WWW-Authenticate") == "" {
+				t.Error("401 without WWW-Authenticate")
+			}
+		}
+		w.call("POST", "/v1/events", event(), "Content-Type", structured, "Authorization", authorization).want(http.StatusUnauthorized)
+	}
+	if len(w.stored()) != 0 {
+		t.Error("an event without the key is stored")
+	}
+	for _, path := range []string{"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"} {
+		w.call("GET", path, "").want(http.StatusOK)
+	}
+	for _, authorization := range []string{"Bearer secret", "bearer secret"} {
+		w.call("GET", "/v1/plans", "", "Authorization", authorization).want(http.StatusOK)
+	}
+}
+
+func TestTheOpenAPIDocumentListsEveryCall(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *gateway.Config) { c.Version = "1.2.3" })
+	document := decode[struct {
+		OpenAPI string
+		Info    struct{ Version string }
+		Paths   map[string]map[string]struct {
+			OperationID string
+			Security    []map[string][]string
+			Responses   map[string]json.RawMessage
+		}
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct{ Type any }
+			}
+		}
+	}](w.call("GET", "/openapi.json", "").want(200))
+	if !strings.HasPrefix(document.OpenAPI, "3.1") || document.Info.Version != "1.2.3" {
+		t.Errorf("OpenAPI %s of version %s", document.OpenAPI, document.Info.Version)
+	}
+	var got []string
+	for path, methods := range document.Paths {
+		for method, operation := range methods {
+			got = append(got, strings.ToUpper(method)+" "+path)
+			if strings.HasPrefix(path, "/v1/") != (len(operation.Security) > 0) {
+				t.Errorf("%s %s: security %v", method, path, operation.Security)
+			}
+		}
+	}
+	slices.Sort(got)
+	want := []string{
+		"GET /healthz", "GET /metrics", "GET /readyz", "GET /v1/accounts", "GET /v1/accounts/{id}", "GET /v1/accounts/{id}/balance",
+		"GET /v1/accounts/{id}/grants", "GET /v1/accounts/{id}/ledger", "GET /v1/accounts/{id}/usage",
+		"GET /v1/deadletters", "GET /v1/deadletters/{id}", "GET /v1/explain", "GET /v1/plans", "GET /v1/plans/{plan}",
+		"GET /v1/ratecards", "GET /v1/ratecards/{card}", "GET /v1/ratecards/{card}/versions", "GET /v1/signals",
+		"POST /v1/accounts/{id}/grants", "POST /v1/deadletters/replay", "POST /v1/events", "POST /v1/grants/{grant}/void",
+		"PUT /v1/accounts/{id}", "PUT /v1/plans/{plan}", "PUT /v1/ratecards/{card}",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("calls\n%v\nwant\n%v", got, want)
+	}
+	if balance := document.Components.Schemas["Balance"]; balance.Properties["available"].Type != "string" {
+		t.Errorf("credits are described as %v, want a string", balance.Properties["available"].Type)
+	}
+	page := string(w.call("GET", "/docs", "").want(200).body)
+	for _, call := range want {
+		if !strings.Contains(page, "<code>"+call+"</code>") {
+			t.Errorf("the page of calls does not show %s", call)
+		}
+	}
+	if strings.Contains(page, "<script") || strings.Contains(page, "//") && strings.Contains(page, "src=") {
+		t.Error("the page of calls loads something from elsewhere")
+	}
+}
+
+func TestReadinessFollowsNATSAndHealthDoesNot(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	ready := decode[gateway.Health](w.call("GET", "/readyz", "").want(200))
+	if ready.Status != "degraded" { // there is no ClickHouse here
+		t.Errorf("status %q, want degraded: %+v", ready.Status, ready)
+	}
+	for _, c := range ready.Components {
+		if (c.Status == "ok") == (c.Name == "clickhouse") {
+			t.Errorf("component %+v", c)
+		}
+	}
+	w.server.Close()
+	a := w.call("GET", "/readyz", "")
+	if health := decode[gateway.Health](a); a.status != 503 || health.Status != "unavailable" {
+		t.Errorf("without NATS: %d %s", a.status, a.body)
+	}
+	w.call("GET", "/healthz", "").want(200)
+	w.call("GET", "/v1/accounts/a/balance", "").want(503)
+	w.call("GET", "/v1/plans", "").want(503)
+	w.call("POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1"}`).want(503)
+	w.call("GET", "/v1/signals", "").want(503)
+	w.call("GET", "/v1/deadletters", "").want(503)
+}
+
+func TestRequestsAreCountedByRouteAndStatus(t *testing.T) {
+	t.Parallel()
+	w := start(t)
+	w.call("GET", "/v1/plans/a", "").want(404)
+	w.call("GET", "/v1/plans/b", "").want(404)
+	w.call("GET", "/v1/else", "").want(404)
+	metrics := string(w.call("GET", "/metrics", "").want(200).body)
+	for _, line := range []string{
+		`drawdown_gateway_requests_total{route="GET /v1/plans/{plan}",status="404"} 2`,
+		`drawdown_gateway_requests_total{route="none",status="404"} 1`,
+		`drawdown_gateway_request_seconds_count{route="GET /v1/plans/{plan}"} 2`,
+	} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("metrics lack %s:\n%s", line, metrics)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/catalog"
+)
+
+const cardPrefix = "ratecard."
+
+// CardPath names a rate card in the path.
+type CardPath struct {
+	Card string `path:"card" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a name of 1 to 64 of A–Z a–z 0–9 _ -"`
+}
+
+type putCardInput struct {
+	CardPath
+	Document
+}
+
+type getCardInput struct {
+	CardPath
+	Version int `query:"version" minimum:"1" doc:"Default the latest."`
+}
+
+type cardOutput struct {
+	Status int
+	Body   events.RateCard
+}
+
+// CardSummary is one rate card, or one version of it, without its rules.
+type CardSummary struct {
+	Card          string    `json:"card"`
+	Version       int       `json:"version"`
+	EffectiveFrom time.Time `json:"effective_from,omitzero"`
+	Rules         int       `json:"rules" doc:"How many."`
+}
+
+type cardsOutput struct {
+	Body CardSummaries
+}
+
+// CardSummaries lists rate cards.
+type CardSummaries struct {
+	RateCards []CardSummary `json:"ratecards" nullable:"false"`
+}
+
+func (g *Gateway) rateCardRoutes() {
+	register(g, huma.Operation{
+		OperationID: "put-ratecard", Method: http.MethodPut, Path: "/v1/ratecards/{card}", Tags: []string{"Rate cards"},
+		Summary:     "Apply a rate card",
+		Description: "In YAML or JSON. 201 with a new version, 200 when its latest version says the same already.",
+		RequestBody: g.body(map[string]any{"application/json": events.RateCard{}, "application/yaml": events.RateCard{}}),
+	}, g.putCard)
+	register(g, huma.Operation{
+		OperationID: "get-ratecard", Method: http.MethodGet, Path: "/v1/ratecards/{card}", Tags: []string{"Rate cards"}, Summary: "Read a rate card",
+	}, g.getCard)
+	register(g, huma.Operation{
+		OperationID: "list-ratecards", Method: http.MethodGet, Path: "/v1/ratecards", Tags: []string{"Rate cards"},
+		Summary: "List the rate cards, each with its latest version",
+	}, g.listCards)
+	register(g, huma.Operation{
+		OperationID: "list-ratecard-versions", Method: http.MethodGet, Path: "/v1/ratecards/{card}/versions", Tags: []string{"Rate cards"},
+		Summary: "List the versions of a rate card",
+	}, g.listCardVersions)
+}
+
+func cardKey(card string, version int) string {
+	return fmt.Sprintf("%s%s.%d", cardPrefix, card, version)
+}
+
+func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*cardOutput, error) {
+	card, err := parseDocument(in.ContentType, "rate card "+in.Card, in.RawBody, catalog.ParseRateCard)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameName("/card", card.Card, in.Card); err != nil {
+		return nil, err
+	}
+	decision, err := g.decide(ctx, events.Entry{Kind: events.EntryRateCard, RateCard: &card})
+	if err != nil {
+		return nil, err
+	}
+	stored, ok, err := lookup[events.RateCard](ctx, g, g.Streams.Catalog, cardKey(in.Card, decision.Version))
+	if err != nil || !ok { // it is in the ledger; the catalogue's copy may follow later
+		stored = card
+		stored.Version = decision.Version
+	}
+	if decision.Outcome == events.Unchanged {
+		return &cardOutput{Status: http.StatusOK, Body: stored}, nil
+	}
+	return &cardOutput{Status: http.StatusCreated, Body: stored}, nil
+}
+
+func (g *Gateway) getCard(ctx context.Context, in *getCardInput) (*cardOutput, error) {
+	version := in.Version
+	if version == 0 {
+		versions, err := g.cardVersions(ctx, in.Card)
+		if err != nil {
+			return nil, err
+		}
+		if len(versions) == 0 {
+			return nil, notFound("there is no rate card %s", in.Card)
+		}
+		version = versions[len(versions)-1].Version
+	}
+	card, ok, err := lookup[events.RateCard](ctx, g, g.Streams.Catalog, cardKey(in.Card, version))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, notFound("there is no version %d of rate card %s", version, in.Card)
+	}
+	return &cardOutput{Status: http.StatusOK, Body: card}, nil
+}
+
+// cardVersions returns the versions of the cards that match filter, by card
+// and version.
+func (g *Gateway) cardVersions(ctx context.Context, filter string) ([]CardSummary, error) {
+	var found []CardSummary
+	err := g.keys(ctx, g.Streams.Catalog, cardPrefix+filter+".*", func(key string) {
+		card, text, _ := strings.Cut(after(key, cardPrefix), ".")
+		if version, err := strconv.Atoi(text); err == nil {
+			found = append(found, CardSummary{Card: card, Version: version})
+		}
+	})
+	slices.SortFunc(found, func(a, b CardSummary) int {
+		return cmp.Or(strings.Compare(a.Card, b.Card), a.Version-b.Version)
+	})
+	return found, err
+}
+
+func (g *Gateway) listCards(ctx context.Context, _ *struct{}) (*cardsOutput, error) {
+	versions, err := g.cardVersions(ctx, "*")
+	if err != nil {
+		return nil, err
+	}
+	var latest []CardSummary
+	for i, v := range versions {
+		if i+1 == len(versions) || versions[i+1].Card != v.Card {
+			latest = append(latest, v)
+		}
+	}
+	return g.summarize(ctx, latest)
+}
+
+func (g *Gateway) listCardVersions(ctx context.Context, in *CardPath) (*cardsOutput, error) {
+	versions, err := g.cardVersions(ctx, in.Card)
+	if err != nil {
+		return nil, err
+	}
+	if len(versions) == 0 {
+		return nil, notFound("there is no rate card %s", in.Card)
+	}
+	return g.summarize(ctx, versions)
+}
+
+// summarize fills in what the keys do not say; of many, of the newest.
+func (g *Gateway) summarize(ctx context.Context, found []CardSummary) (*cardsOutput, error) {
+	out := &cardsOutput{Body: CardSummaries{RateCards: []CardSummary{}}}
+	for _, s := range found[max(0, len(found)-listMax):] {
+		card, ok, err := lookup[events.RateCard](ctx, g, g.Streams.Catalog, cardKey(s.Card, s.Version))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			s.EffectiveFrom, s.Rules = card.EffectiveFrom, len(card.Rules)
+			out.Body.RateCards = append(out.Body.RateCards, s)
+		}
+	}
+	return out, nil
+}
