@@ -3,6 +3,9 @@ package emit_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -19,6 +22,42 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const partitions = 4
+
+// installation starts what the examples run against: a server with a USAGE
+// stream, and a connection to it.
+func installation() (nc *nats.Conn, stop func()) {
+	var ends exampleTB
+	srv := startServer(&ends, nil)
+	nc = connect(&ends, srv)
+	createUsage(&ends, nc, nil)
+	return nc, ends.run
+}
+
+// exampleTB stands in for a testing.TB in examples, which have none.
+type exampleTB struct {
+	testing.TB
+	ends []func()
+}
+
+func (e *exampleTB) Helper()                           {}
+func (e *exampleTB) Cleanup(end func())                { e.ends = append(e.ends, end) }
+func (e *exampleTB) Fatal(args ...any)                 { panic(fmt.Sprint(args...)) }
+func (e *exampleTB) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+func (e *exampleTB) TempDir() string {
+	dir, err := os.MkdirTemp("", "emit")
+	if err != nil {
+		panic(err)
+	}
+	e.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func (e *exampleTB) run() {
+	for _, end := range slices.Backward(e.ends) {
+		end()
+	}
+}
 
 // startServer runs a NATS server with file storage until the test ends.
 func startServer(tb testing.TB, adapt func(*server.Options)) *server.Server {
