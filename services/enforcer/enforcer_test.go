@@ -1,0 +1,364 @@
+package enforcer_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/enforcer"
+	"github.com/drawdown-credits/drawdown/services/enforcer/policy"
+	"github.com/drawdown-credits/drawdown/services/internal/natstest"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(os.Exit))
+}
+
+// rig is an installation without projector: the tests write the balances.
+type rig struct {
+	t       testing.TB
+	server  *natstest.Server
+	js      jetstream.JetStream
+	streams *stream.Streams
+	signals *stream.Reader
+	heard   []events.Signal
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{t: t, server: natstest.Run(t)}
+	r.js = r.server.JetStream()
+	var err error
+	if r.streams, err = stream.Ensure(t.Context(), r.js, stream.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	if r.signals, err = stream.Read(t.Context(), r.streams.Signals, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.signals.Close)
+	return r
+}
+
+// start runs an enforcer of its own connection until stop, or the test's end.
+func (r *rig) start(change ...func(*enforcer.Config)) (e *enforcer.Enforcer, stop func()) {
+	r.t.Helper()
+	js := r.server.JetStream()
+	c := enforcer.Config{JetStream: js, Streams: r.streams}
+	for _, f := range change {
+		f(&c)
+	}
+	e, err := enforcer.New(c)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Errorf("run: %v", err)
+		}
+	})
+	r.t.Cleanup(stop)
+	return e, stop
+}
+
+func (r *rig) put(b events.Balance) {
+	r.t.Helper()
+	value, err := json.Marshal(b, json.Deterministic(true))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for { // the server may be restarting
+		_, err := r.streams.Balances.Put(r.t.Context(), b.Account, value)
+		if err == nil {
+			return
+		}
+		if r.t.Context().Err() != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// hear waits until n signals were published in all.
+func (r *rig) hear(n int) []events.Signal {
+	r.t.Helper()
+	for len(r.heard) < n {
+		m, err := r.signals.Next(r.t.Context())
+		if err != nil {
+			r.t.Fatalf("after %v: %v", render(r.heard), err)
+		}
+		s, err := events.DecodeSignal(m.Data)
+		if err != nil || m.Subject != events.SignalSubject(s.Kind, s.Account) || m.Header.Get("Content-Type") != events.ContentTypeEvent {
+			r.t.Fatalf("signal %s with header %v: %v", m.Subject, m.Header, err)
+		}
+		r.heard = append(r.heard, s)
+	}
+	return r.heard
+}
+
+// stored returns all that SIGNALS holds of each account.
+func (r *rig) stored() map[string][]string {
+	r.t.Helper()
+	s, err := r.js.Stream(r.t.Context(), events.StreamSignals)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	stored := map[string][]string{}
+	for seq := uint64(1); seq <= s.CachedInfo().State.LastSeq; seq++ {
+		m, err := s.GetMsg(r.t.Context(), seq)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		signal, err := events.DecodeSignal(m.Data)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		stored[signal.Account] = append(stored[signal.Account], render([]events.Signal{signal})...)
+	}
+	return stored
+}
+
+func render(signals []events.Signal) []string {
+	var lines []string
+	for _, s := range signals {
+		lines = append(lines, fmt.Sprintf("%s: %d %s %s @%d", s.Account, s.Sequence, s.Kind, s.Threshold, s.Cause.Sequence))
+	}
+	return lines
+}
+
+// wallet is an account whose balances the tests write, with what the policy
+// says that it is to be told.
+type wallet struct {
+	account   string
+	available events.Credits
+	sequence  uint64
+	levels    []events.Level
+	published policy.Published
+	want      []string
+}
+
+func newWallet(account string) *wallet {
+	return &wallet{account: account, available: 100, levels: []events.Level{
+		{Kind: events.SignalLow, Threshold: "50%", At: 50}, {Kind: events.SignalLow, Threshold: "20%", At: 20},
+		{Kind: events.SignalLow, Threshold: "5%", At: 5}, {Kind: events.SignalExhausted, Threshold: "0"},
+	}}
+}
+
+// change moves the account and returns its balance and how many signals that
+// is reason for.
+func (w *wallet) change(amount events.Credits) (events.Balance, int) {
+	w.available = max(0, w.available+amount)
+	w.sequence++
+	at := time.Now().UTC().Truncate(time.Microsecond)
+	for i := range w.levels {
+		l := &w.levels[i]
+		if reached := w.available <= l.At; reached != l.Reached {
+			l.Reached, l.Since = reached, &events.Cause{Sequence: w.sequence, Kind: events.EntryDebit, At: at, Source: "/test", ID: fmt.Sprint(w.sequence)}
+		}
+	}
+	b := events.Balance{
+		Account: w.account, Available: w.available, Sequence: w.sequence, At: at,
+		Levels: append([]events.Level(nil), w.levels...),
+	}
+	signals := policy.React(w.published, b)
+	for _, s := range signals {
+		w.published = w.published.After(s)
+	}
+	w.want = append(w.want, render(signals)...)
+	return b, len(signals)
+}
+
+func TestAnAccountIsToldLowExhaustedAndRestoredOnceEach(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	registry := prometheus.NewRegistry()
+	r.start(func(c *enforcer.Config) { c.Registerer = registry })
+	w, n := newWallet("acme"), 0
+	for _, amount := range []events.Credits{-10, -75, -10, -5, -1, +60, -1, -60} {
+		b, signals := w.change(amount)
+		r.put(b)
+		n += signals
+		r.hear(n)
+	}
+	want := []string{
+		"acme: 1 low 50% @2", "acme: 2 low 20% @2", "acme: 3 low 5% @3", "acme: 4 exhausted 0 @4",
+		"acme: 5 restored 0 @6", "acme: 6 low 50% @8", "acme: 7 low 20% @8", "acme: 8 low 5% @8", "acme: 9 exhausted 0 @8",
+	}
+	if diff := cmp.Diff(want, r.stored()["acme"]); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+	if s := r.heard[3]; s.Cause.ID != "4" || s.Balance.Available != 0 || !s.At.Equal(s.Cause.At) {
+		t.Errorf("exhausted: %+v", s)
+	}
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(`
+# HELP drawdown_enforcer_signals_total Signals published, by kind.
+# TYPE drawdown_enforcer_signals_total counter
+drawdown_enforcer_signals_total{kind="exhausted"} 2
+drawdown_enforcer_signals_total{kind="low"} 6
+drawdown_enforcer_signals_total{kind="restored"} 1
+`), "drawdown_enforcer_signals_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatWasMissedIsToldAtTheStart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	w := newWallet("acme")
+	b, n := w.change(-100)
+	r.put(b)
+	_, stop := r.start()
+	r.hear(n)
+	stop()
+	b, more := w.change(+100)
+	r.put(b)
+	r.start()
+	r.hear(n + more)
+	if diff := cmp.Diff(w.want, r.stored()["acme"]); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+}
+
+func TestAValueThatIsNoBalanceIsPassedOver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	for _, value := range []string{"", "nonsense", `{"account":"other","levels":[{"kind":"low","threshold":"1","at":"1","reached":true,"since":{"sequence":1,"kind":"debit","at":"2026-01-01T00:00:00Z"}}],"sequence":1}`} {
+		if _, err := r.streams.Balances.Put(t.Context(), "acme", []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := newWallet("acme")
+	b, n := w.change(-60)
+	r.put(b)
+	if diff := cmp.Diff(w.want, render(r.hear(n))); diff != "" {
+		t.Errorf("heard (-want +got):\n%s", diff)
+	}
+}
+
+// drive changes accounts at random, each change only after everybody was told
+// of the one before: what SIGNALS must then hold is what the policy says.
+func (r *rig) drive(seed uint64, steps int) {
+	r.t.Helper()
+	random := rand.New(rand.NewPCG(seed, 1))
+	wallets := []*wallet{newWallet("a"), newWallet("b"), newWallet("c")}
+	n := len(r.heard)
+	for range steps {
+		for _, w := range wallets {
+			b, signals := w.change(events.Credits(random.IntN(240) - 120))
+			r.put(b)
+			n += signals
+		}
+		r.hear(n)
+	}
+	stored := r.stored()
+	for _, w := range wallets {
+		if diff := cmp.Diff(w.want, stored[w.account]); diff != "" {
+			r.t.Errorf("seed %d, account %s (-policy +stored):\n%s", seed, w.account, diff)
+		}
+	}
+}
+
+func TestTwoEnforcersTellEverythingOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	r.start()
+	r.drive(11, 60)
+}
+
+func TestEnforcersThatCrashAtAnyPointTellEverythingOnce(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			ctx, stop := context.WithCancel(context.Background())
+			var crashing sync.WaitGroup
+			defer crashing.Wait()
+			defer stop()
+			for i := range uint64(2) {
+				js, random := r.server.JetStream(), rand.New(rand.NewPCG(seed, i+2))
+				crashing.Go(func() { crash(ctx, t, js, r.streams, random) })
+			}
+			r.drive(seed, 60)
+		})
+	}
+}
+
+// crash runs one enforcer after the other, each for some milliseconds.
+func crash(ctx context.Context, t *testing.T, js jetstream.JetStream, streams *stream.Streams, random *rand.Rand) {
+	for ctx.Err() == nil {
+		e, err := enforcer.New(enforcer.Config{JetStream: js, Streams: streams})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		life, end := context.WithTimeout(ctx, time.Duration(2000+random.IntN(30_000))*time.Microsecond)
+		if err := e.Run(life); err != nil {
+			t.Error(err)
+		}
+		end()
+	}
+}
+
+func TestAServerThatRestartsLosesNoSignal(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	r.start()
+	restarted := make(chan struct{})
+	go func() {
+		defer close(restarted)
+		for range 3 {
+			r.server.Restart()
+		}
+	}()
+	r.drive(21, 40)
+	<-restarted
+	w := newWallet("late")
+	b, n := w.change(-100)
+	r.put(b)
+	r.hear(len(r.heard) + n)
+	if diff := cmp.Diff(w.want, r.stored()["late"]); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+}
+
+// A bucket that lost its end gives sequences out again that were seen before.
+func TestABucketMadeAnewIsWatchedFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	w, n := newWallet("acme"), 0
+	for range 20 {
+		b, signals := w.change(-1)
+		r.put(b)
+		n += signals
+	}
+	if err := r.js.DeleteStream(t.Context(), "KV_"+events.BucketBalances); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Ensure(t.Context(), r.js, stream.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	b, signals := w.change(-70)
+	r.put(b)
+	r.hear(n + signals)
+}
