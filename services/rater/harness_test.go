@@ -150,7 +150,10 @@ func (s settled) totals() (total events.Span) {
 func (w *world) settle(partition, n int) settled {
 	w.Helper()
 	s := settled{debits: map[string]events.Debit{}}
-	reader, err := stream.Read(w.Context(), w.streams.Ledger, 0, events.LedgerSubject(partition, events.WriterUsage))
+	// A connection of its own: the world's may be reconnecting.
+	ledger, err := w.server.JetStream().Stream(w.Context(), events.StreamLedger)
+	w.must(err)
+	reader, err := stream.Read(w.Context(), ledger, 0, events.LedgerSubject(partition, events.WriterUsage))
 	w.must(err)
 	defer reader.Close()
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
@@ -230,22 +233,22 @@ func (w *world) publishLedger(partition int, body string) uint64 {
 	return ack.Sequence
 }
 
-// await watches a rater until a partition is in a state.
-func (w *world) await(r *rater.Rater, partition int, state rater.State) rater.Status {
+// await watches a rater until a partition is as it should be.
+func (w *world) await(r *rater.Rater, partition int, good func(rater.Status) bool) rater.Status {
 	w.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(time.Minute)
 	for {
 		for _, s := range r.Status() {
-			if s.Partition == partition && s.State == state {
+			if s.Partition == partition && good(s) {
 				return s
 			}
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			w.Fatalf("partition %d is not %s: %+v", partition, state, r.Status())
+			w.Fatalf("partition %d is not as it should be: %+v", partition, r.Status())
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package rater_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -217,20 +218,24 @@ func TestBadEventsAreKeptOnceWithReasonAndBytesAndTheRestGoesOn(t *testing.T) {
 	}
 	w.publish(usage(account, "good"))
 	registry := prometheus.NewPedanticRegistry()
-	_, stop := w.run(w.js, rater.Config{Metrics: registry})
+	r, stop := w.run(w.js, rater.Config{Metrics: registry})
 	got := w.settle(0, len(cases)+1)
+	w.await(r, 0, func(s rater.Status) bool { return s.Through.Sequence == got.totals().Through.Sequence })
 	if len(got.debits) != 1 || got.totals().Rejected != len(cases) {
 		t.Errorf("%d debits, %+v; want 1 and %d rejected", len(got.debits), got.totals(), len(cases))
 	}
 	stop()
 	letters := w.deadLetters()
-	options := cmp.Options{cmpopts.IgnoreFields(events.DeadLetter{}, "Detail"), cmpopts.EquateEmpty()}
+	options := cmp.Options{cmpopts.IgnoreFields(events.DeadLetter{}, "Detail", "Body"), cmpopts.EquateEmpty()}
 	if diff := cmp.Diff(want, letters, options); diff != "" {
 		t.Errorf("dead letters (-want +got):\n%s", diff)
 	}
 	for i, d := range letters {
 		if d.Detail == "" {
 			t.Errorf("%s: no detail", cases[i].name)
+		}
+		if !bytes.Equal(d.Body, want[i].Body) {
+			t.Errorf("%s: kept %.64q, want %.64q", cases[i].name, d.Body, want[i].Body)
 		}
 	}
 	counted, err := testutil.GatherAndCount(registry, "drawdown_rater_dead_letters_total")
@@ -329,6 +334,7 @@ func TestARaterOutlivesTheServer(t *testing.T) {
 			w.publish(usage(account, fmt.Sprint(round, "-", i)))
 		}
 		w.server.Restart()
+		w.js = w.server.JetStream() // the rater keeps the old connection
 	}
 	if got := w.settle(2, 150); len(got.debits) != 150 {
 		t.Errorf("%d debits, want 150", len(got.debits))
@@ -352,7 +358,7 @@ func TestACorruptLedgerStopsItsPartitionAlone(t *testing.T) {
 			w.publish(usage(accountOf(1, 0), "a"))
 			w.publish(usage(accountOf(0, 0), "a"))
 			w.settle(0, 1)
-			s := w.await(r, 1, rater.Stopped)
+			s := w.await(r, 1, func(s rater.Status) bool { return s.State == rater.Stopped })
 			if want := fmt.Sprintf("message %d of stream LEDGER: ", bad); s.Err == nil || !strings.HasPrefix(s.Err.Error(), want) {
 				t.Errorf("stopped by %v, want it to begin with %q", s.Err, want)
 			}
@@ -372,7 +378,7 @@ func TestAUsageStreamThatLostItsTailIsNoticed(t *testing.T) {
 			w.publish(usage(accountOf(1, 0), "a"))
 			w.publishLedger(1, chunk(sequence, noon))
 			r, _ := w.run(w.js, rater.Config{Owned: []int{1, 2}})
-			s := w.await(r, 1, rater.Stopped)
+			s := w.await(r, 1, func(s rater.Status) bool { return s.State == rater.Stopped })
 			if want := fmt.Sprintf("message %d of stream USAGE: ", sequence); s.Err == nil || !strings.HasPrefix(s.Err.Error(), want) {
 				t.Errorf("stopped by %v, want it to begin with %q", s.Err, want)
 			}
