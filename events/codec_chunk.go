@@ -3,6 +3,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,19 +16,63 @@ func EncodeChunk(c Chunk) ([]byte, error) {
 	if p := c.check(); p != nil {
 		return nil, fmt.Errorf("encode ledger chunk: %w", p)
 	}
-	b, err := json.Marshal(c, json.Deterministic(true))
+	b, err := appendChunk(nil, c)
 	if err != nil {
 		return nil, fmt.Errorf("encode ledger chunk: %w", err)
 	}
 	return b, nil
 }
 
+// appendChunk writes what json.Marshal would. Debits, which are nearly all of
+// the ledger, are written without it: that takes a third of the time.
+func appendChunk(b []byte, c Chunk) ([]byte, error) {
+	b = append(b, '{')
+	if c.Span != nil {
+		span, err := json.Marshal(c.Span)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(b, `"span":`...), span...)
+	}
+	if len(c.Entries) > 0 && c.Span != nil {
+		b = append(b, ',')
+	}
+	for i := range c.Entries {
+		b = append(b, separator(i, `"entries":[`)...)
+		if c.Entries[i].Kind == EntryDebit {
+			b = appendDebit(b, &c.Entries[i])
+			continue
+		}
+		entry, err := json.Marshal(&c.Entries[i], json.Deterministic(true))
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, entry...)
+	}
+	if len(c.Entries) > 0 {
+		b = append(b, ']')
+	}
+	if b = append(b, '}'); !utf8.Valid(b) { // appendText sees to that
+		return nil, problem(CodeMalformed, "", "found text that is not UTF-8 in a debit")
+	}
+	return b, nil
+}
+
+func separator(i int, first string) string {
+	if i == 0 {
+		return first
+	}
+	return ","
+}
+
 // DecodeChunk decodes the body of a LEDGER message. It refuses anything that no
 // writer of the ledger appends: its error matches ErrInvalid and names what it
 // found.
 func DecodeChunk(body []byte) (Chunk, error) {
-	var c Chunk
-	if err := json.Unmarshal(body, &c, json.RejectUnknownMembers(true)); err != nil {
+	p := newParser(body)
+	defer p.free()
+	c, err := p.chunk()
+	if err != nil {
 		return Chunk{}, fmt.Errorf("decode ledger chunk: %w", jsonProblem(err))
 	}
 	if p := c.check(); p != nil {
@@ -82,8 +127,13 @@ func (e *Entry) check() *Problem {
 		return problem(CodeInvalid, "/account", "found %s; expected an account", clip(e.Account))
 	case !wantAccount && e.Account != "":
 		return problem(CodeInvalid, "/account", "found %s in an entry of kind %s; expected none", clip(e.Account), e.Kind)
-	case e.Debit != nil && e.Debit.Amount < 0:
+	case e.Debit == nil:
+	case e.Debit.Amount < 0:
 		return problem(CodeInvalid, "/debit/amount", "found %s; expected 0 or more", e.Debit.Amount)
+	case !encodableTime(e.Debit.Time):
+		return problem(CodeInvalid, "/debit/time", "found the year %d; expected 0 to 9999", e.Debit.Time.UTC().Year())
+	case !encodableTime(e.Debit.Position.StoredAt):
+		return problem(CodeInvalid, "/debit/position/stored_at", "found the year %d; expected 0 to 9999", e.Debit.Position.StoredAt.UTC().Year())
 	}
 	return nil
 }

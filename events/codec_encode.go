@@ -127,8 +127,12 @@ func sortedNames[V any](values map[string]V) []string {
 	return names
 }
 
-// appendText appends s, which is valid UTF-8, as a JSON string.
+// appendText appends s as a JSON string. Text that is not UTF-8, which valid
+// events do not hold, is appended as a byte that is not UTF-8 either.
 func appendText(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s)
-	return b
+	quoted, err := jsontext.AppendQuote(b, s)
+	if err != nil {
+		return append(b, 0xff)
+	}
+	return quoted
 }

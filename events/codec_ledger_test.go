@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/drawdown-credits/drawdown/events"
 )
 
@@ -19,6 +21,11 @@ func TestChunksSurviveEncoding(t *testing.T) {
 			t.Fatalf("%s: %v", body, err)
 		}
 		compare(t, chunk, got)
+		plain, err := json.Marshal(chunk, json.Deterministic(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		compare(t, string(plain), string(body))
 		for range 5 {
 			again, err := events.EncodeChunk(got)
 			if err != nil || string(again) != string(body) {
@@ -46,6 +53,12 @@ func TestDecodeChunkRefuses(t *testing.T) {
 		"an unknown field of the chunk":     {`{"entries":[` + tick + `],"more":1}`, "/more"},
 		"an unknown field of an entry":      {`{"entries":[{"kind":"tick","account":"a1","more":1}]}`, "/entries/0/more"},
 		"an unknown field of a debit":       {strings.Replace(`{`+span+`,"entries":[`+debit+`]}`, `"rule"`, `"ruler"`, 1), "/entries/0/debit/ruler"},
+		"a sequence below 0":                {strings.Replace(`{`+span+`,"entries":[`+debit+`]}`, `"position":{"sequence":1`, `"position":{"sequence":-1`, 1), "/entries/0/debit/position/sequence"},
+		"a version that is not whole":       {strings.Replace(`{`+span+`,"entries":[`+debit+`]}`, `"version":1`, `"version":1.5`, 1), "/entries/0/debit/version"},
+		"a misspelt quantity":               {strings.Replace(`{`+span+`,"entries":[`+debit+`]}`, `"operation":"x"`, `"operation":"x","quantites":{}`, 1), "/entries/0/debit/data/quantites"},
+		"text in place of the entries":      {`{"entries":"x"}`, "/entries"},
+		"entries that do not end":           {`{"entries":[` + tick, ""},
+		"a bad field in a grant":            {`{"entries":[{"kind":"grant","account":"a1","grant":{"id":"g","amount":"x"}}]}`, "/entries/0/grant/amount"},
 		"an unknown kind":                   {`{"entries":[{"kind":"hold","account":"a1"}]}`, "/entries/0/kind"},
 		"an entry without content":          {`{"entries":[{"kind":"grant","account":"a1"}]}`, "/entries/0"},
 		"an entry with another's content":   {`{"entries":[{"kind":"grant","account":"a1","void":{"grant":"g"}}]}`, "/entries/0"},
@@ -73,13 +86,23 @@ func TestDecodeChunkRefuses(t *testing.T) {
 
 func TestEncodeChunkRefusesWhatCouldNotBeDecoded(t *testing.T) {
 	for name, chunk := range map[string]events.Chunk{
-		"an empty chunk":  {},
-		"an unknown kind": {Entries: []events.Entry{{Kind: "hold", Account: "a1"}}},
+		"an empty chunk":         {},
+		"an unknown kind":        {Entries: []events.Entry{{Kind: "hold", Account: "a1"}}},
+		"text that is not UTF-8": changed(func(d *events.Debit) { d.Rule = "\xff" }),
+		"data that is not UTF-8": changed(func(d *events.Debit) { d.Data.Operation = "\xff" }),
+		"a time after 9999":      changed(func(d *events.Debit) { d.Time = d.Time.AddDate(9000, 0, 0) }),
 	} {
 		if body, err := events.EncodeChunk(chunk); !errors.Is(err, events.ErrInvalid) {
 			t.Errorf("%s: %s, %v", name, body, err)
 		}
 	}
+}
+
+// changed returns a chunk whose debit change has changed.
+func changed(change func(*events.Debit)) events.Chunk {
+	chunk := debits(1)
+	change(chunk.Entries[0].Debit)
+	return chunk
 }
 
 func TestSignalsSurviveEncoding(t *testing.T) {

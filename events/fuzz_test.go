@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -110,6 +111,11 @@ func FuzzDecodeChunk(f *testing.F) {
 		if err != nil {
 			return
 		}
+		var plain events.Chunk
+		if err := jsonv2.Unmarshal(body, &plain, jsonv2.RejectUnknownMembers(true)); err != nil {
+			t.Fatalf("accepted what json.Unmarshal refuses: %v", err)
+		}
+		same(t, plain, chunk)
 		encoded, err := events.EncodeChunk(chunk)
 		if err != nil {
 			t.Fatalf("accepted but not encoded: %v", err)
