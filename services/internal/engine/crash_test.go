@@ -1,9 +1,13 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -69,6 +73,57 @@ func TestEngineThatCannotRestartIsTriedUntilItCan(t *testing.T) {
 	<-e.Ready()
 	if one := scalar(t, open(t, e.NativeDSN(engine.Database)), "SELECT 1"); one != "1" {
 		t.Errorf("got %s, want 1", one)
+	}
+}
+
+// The engine's release would abort at each of these, were it not for the
+// terminal it gets.
+func TestBadClientsDoNotStopTheEngine(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := enginetest.Start(t, engine.Config{Dir: dir})
+	pid := e.PID()
+	for _, dsn := range []string{e.NativeDSN(engine.Database), e.HTTPDSN(engine.Database)} {
+		address, err := url.Parse(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		address.User = url.UserPassword("drawdown", "guess")
+		if open(t, address.String()).Ping(t.Context()) == nil {
+			t.Fatal("a wrong password was let in")
+		}
+		for _, said := range []string{"", "GET / HTTP/1.1\r\n\r\n", "\x00\xff\xff\xff"} {
+			hangUp(t, address.Host, said)
+		}
+	}
+	if one := scalar(t, open(t, e.NativeDSN(engine.Database)), "SELECT 1"); one != "1" || e.PID() != pid {
+		t.Errorf("got %s from process %d, want 1 from the same process %d", one, e.PID(), pid)
+	}
+	e.Close()
+	log, err := os.ReadFile(filepath.Join(dir, "log", "engine.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(log, []byte("<Fatal>")) {
+		t.Error("the engine was aborting when it was closed")
+	}
+}
+
+// hangUp says something to address and resets the connection.
+func hangUp(t *testing.T, address, said string) {
+	t.Helper()
+	conn, err := net.Dial("tcp4", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, said); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -173,8 +173,9 @@ func (e *Engine) PID() int {
 	return e.pid
 }
 
-// Close stops the engine cleanly and waits for its end; an engine that does not
-// stop in time is killed, which loses nothing it has acknowledged. Closing
+// Close stops the engine cleanly and waits for its end. Close its clients first:
+// the engine gives those that are still connected five seconds. One that does
+// not stop in time is killed, which loses nothing it has acknowledged. Closing
 // again does nothing.
 func (e *Engine) Close() {
 	e.cancel()
