@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -110,6 +111,20 @@ func (r *rig) hear(n int) []events.Signal {
 		r.heard = append(r.heard, s)
 	}
 	return r.heard
+}
+
+// await waits until e watches; nothing announces it.
+func (r *rig) await(e *enforcer.Enforcer) {
+	r.t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for !e.Ready() {
+		select {
+		case <-ticker.C:
+		case <-r.t.Context().Done():
+			r.t.Fatal("the enforcer never was ready")
+		}
+	}
 }
 
 // stored returns all that SIGNALS holds of each account.
@@ -238,7 +253,8 @@ func TestWhatWasMissedIsToldAtTheStart(t *testing.T) {
 func TestAValueThatIsNoBalanceIsPassedOver(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.start()
+	e, _ := r.start()
+	r.await(e)
 	for _, value := range []string{"", "nonsense", `{"account":"other","levels":[{"kind":"low","threshold":"1","at":"1","reached":true,"since":{"sequence":1,"kind":"debit","at":"2026-01-01T00:00:00Z"}}],"sequence":1}`} {
 		if _, err := r.streams.Balances.Put(t.Context(), "acme", []byte(value)); err != nil {
 			t.Fatal(err)
@@ -302,19 +318,37 @@ func TestEnforcersThatCrashAtAnyPointTellEverythingOnce(t *testing.T) {
 	}
 }
 
-// crash runs one enforcer after the other, each for some milliseconds.
+// crash runs one enforcer after the other. Each ends at the moment when the
+// server was handed some signal, before anybody knows what became of it.
 func crash(ctx context.Context, t *testing.T, js jetstream.JetStream, streams *stream.Streams, random *rand.Rand) {
+	published := make(chan *nats.Msg, 1024)
+	subscription, err := js.Conn().ChanSubscribe("credits.>", published)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = subscription.Unsubscribe() }()
 	for ctx.Err() == nil {
 		e, err := enforcer.New(enforcer.Config{JetStream: js, Streams: streams})
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		life, end := context.WithTimeout(ctx, time.Duration(2000+random.IntN(30_000))*time.Microsecond)
-		if err := e.Run(life); err != nil {
-			t.Error(err)
+		life, end := context.WithCancel(ctx)
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := e.Run(life); err != nil {
+				t.Error(err)
+			}
+		})
+		for range 1 + random.IntN(4) {
+			select {
+			case <-published:
+			case <-ctx.Done():
+			}
 		}
 		end()
+		running.Wait()
 	}
 }
 
