@@ -1,0 +1,83 @@
+package ledger_test
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+func (a *naiveAccount) sum(of func(*naiveGrant) events.Credits) (total events.Credits) {
+	for _, g := range a.grants {
+		total += of(g)
+	}
+	return total
+}
+
+func (a *naiveAccount) available() events.Credits {
+	return a.sum(func(g *naiveGrant) events.Credits {
+		if !g.active {
+			return 0
+		}
+		return g.left()
+	})
+}
+
+func (a *naiveAccount) overage() events.Credits {
+	owed := -a.sum(func(g *naiveGrant) events.Credits { return g.drawn })
+	for _, c := range a.charges {
+		owed += c
+	}
+	for _, f := range a.forgiven {
+		owed -= f
+	}
+	return owed
+}
+
+func (a *naiveAccount) balance() events.Balance {
+	b := events.Balance{
+		Account: a.id, Available: a.available(), Overage: a.overage(),
+		Granted:   a.sum(func(g *naiveGrant) events.Credits { return g.Amount }),
+		Remaining: a.sum((*naiveGrant).left),
+		Drawn:     a.sum(func(g *naiveGrant) events.Credits { return g.drawn }),
+		Expired:   a.sum(func(g *naiveGrant) events.Credits { return g.expired }),
+		Voided:    a.sum(func(g *naiveGrant) events.Credits { return g.voided }),
+		Sequence:  a.point.Sequence, Index: a.point.Index, At: a.point.Time,
+	}
+	for _, c := range a.charges {
+		b.Charged += c
+	}
+	for _, f := range a.forgiven {
+		b.Forgiven += f
+	}
+	if a.settings != nil {
+		b.Plan = a.settings.Plan
+	}
+	if a.period != nil {
+		period := *a.period
+		b.Period = &period
+	}
+	open := a.drawable()
+	var pending []*naiveGrant
+	for _, g := range a.grants {
+		if !g.active {
+			pending = append(pending, g)
+		}
+	}
+	slices.SortStableFunc(pending, func(g, h *naiveGrant) int { return g.EffectiveAt.Compare(h.EffectiveAt) })
+	for _, g := range append(open, pending...) {
+		listed := g.GrantBalance
+		listed.Remaining = g.left()
+		b.Grants = append(b.Grants, listed)
+	}
+	if more := len(b.Grants) - events.BalanceGrantsMax; more > 0 {
+		b.Grants, b.MoreGrants = b.Grants[:events.BalanceGrantsMax], more
+	}
+	b.Levels = slices.Clone(a.levels)
+	for i := range b.Levels {
+		b.Levels[i].At = a.levelAt(b.Levels[i].Threshold)
+	}
+	last := len(b.Levels) - 1
+	slices.SortStableFunc(b.Levels[:last], func(l, m events.Level) int { return cmp.Compare(m.At, l.At) })
+	return b
+}

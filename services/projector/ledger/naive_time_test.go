@@ -1,0 +1,122 @@
+package ledger_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// pass does what is due one by one: always the earliest, at one instant in the
+// documented order.
+func (a *naiveAccount) pass(cause events.Cause) {
+	for {
+		type due struct {
+			at   time.Time
+			rank int
+			do   func(at time.Time)
+		}
+		var all []due
+		for _, g := range a.grants {
+			switch {
+			case g.active && g.left() > 0 && !g.ExpiresAt.IsZero():
+				all = append(all, due{g.ExpiresAt, 0, func(time.Time) { g.expired = g.left(); a.evaluate(cause) }})
+			case !g.active:
+				all = append(all, due{g.EffectiveAt, 3, func(time.Time) { a.activate(g); a.evaluate(cause) }})
+			}
+		}
+		if a.period != nil {
+			all = append(all, due{a.period.End, 1, func(at time.Time) { a.endPeriod(at, cause) }})
+		} else if !a.starts.IsZero() {
+			all = append(all, due{a.starts, 2, func(at time.Time) { a.startPeriod(at, cause) }})
+		}
+		all = slices.DeleteFunc(all, func(d due) bool { return d.at.After(a.now) })
+		if len(all) == 0 {
+			return
+		}
+		first := slices.MinFunc(all, func(d, e due) int { return cmp.Or(d.at.Compare(e.at), cmp.Compare(d.rank, e.rank)) })
+		first.do(first.at)
+	}
+}
+
+func (a *naiveAccount) endPeriod(at time.Time, cause events.Cause) {
+	if owed := a.overage(); owed > 0 {
+		a.forgiven = append(a.forgiven, owed)
+		a.evaluate(cause)
+	}
+	a.period, a.lastEnd, a.starts = nil, at, time.Time{}
+	if a.terms.Period != "" {
+		a.starts = at
+	}
+}
+
+func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
+	i := 0
+	for !naiveBoundary(a.settings.StartedAt, a.terms.Period, i+1).After(a.now) {
+		i++
+	}
+	start := latest(naiveBoundary(a.settings.StartedAt, a.terms.Period, i), a.lastEnd)
+	if start.After(at) {
+		a.starts = start
+		return
+	}
+	a.sameStart++
+	if start.After(a.lastStart) {
+		a.sameStart = 1
+	}
+	a.lastStart = start
+	a.period = &events.Period{Start: start, End: naiveBoundary(a.settings.StartedAt, a.terms.Period, i+1)}
+	if a.planGrant != nil {
+		a.planGrant.forgotten, a.planGrant = true, nil
+	}
+	if a.terms.Grant != nil {
+		priority := uint8(100)
+		if a.terms.Grant.Priority != nil {
+			priority = *a.terms.Grant.Priority
+		}
+		id := fmt.Sprintf("plan:%s:%s", a.settings.Plan, start.Format(time.RFC3339Nano))
+		if a.sameStart > 1 {
+			id += fmt.Sprintf(":%d", a.sameStart)
+		}
+		a.planGrant = &naiveGrant{GrantBalance: events.GrantBalance{
+			ID: id, Amount: a.terms.Grant.Amount, Priority: priority,
+			EffectiveAt: start, ExpiresAt: a.period.End, Source: events.SourcePlan,
+		}}
+		a.began = true
+		a.grants = append(a.grants, a.planGrant)
+		a.activate(a.planGrant)
+	}
+	a.evaluate(cause)
+}
+
+// naiveBoundary is the start of period i, counted from anchor.
+func naiveBoundary(anchor time.Time, period string, i int) time.Time {
+	months := 0
+	switch period {
+	case "day":
+		return anchor.AddDate(0, 0, i)
+	case "week":
+		return anchor.AddDate(0, 0, 7*i)
+	case "month":
+		months = i
+	case "year":
+		months = 12 * i
+	default:
+		length, err := time.ParseDuration(strings.ToLower(strings.TrimPrefix(period, "PT")))
+		if err != nil {
+			panic(err)
+		}
+		return anchor.Add(time.Duration(i) * length)
+	}
+	wanted := (int(anchor.Month()) - 1 + months) % 12
+	for back := 0; ; back++ { // until the day exists in the month
+		at := time.Date(anchor.Year(), anchor.Month()+time.Month(months), anchor.Day()-back,
+			anchor.Hour(), anchor.Minute(), anchor.Second(), anchor.Nanosecond(), time.UTC)
+		if int(at.Month())-1 == wanted {
+			return at
+		}
+	}
+}
