@@ -107,12 +107,23 @@ func (w *world) project() *world {
 		}
 	})
 	// It answers commands that are stored after it caught up.
-	look := time.NewTicker(2 * time.Millisecond)
-	defer look.Stop()
-	for !p.Ready() {
-		<-look.C
-	}
+	w.until("the projector is ready", p.Ready)
 	return w
+}
+
+// until waits for what takes a moment; it gives up long after that.
+func (w *world) until(what string, is func() bool) {
+	w.t.Helper()
+	look, enough := time.NewTicker(2*time.Millisecond), time.NewTimer(30*time.Second)
+	defer look.Stop()
+	defer enough.Stop()
+	for !is() {
+		select {
+		case <-look.C:
+		case <-enough.C:
+			w.t.Fatalf("waited in vain until %s", what)
+		}
+	}
 }
 
 func (w *world) ok(err error) {

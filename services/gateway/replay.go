@@ -151,16 +151,18 @@ func original(d events.DeadLetter) (*nats.Msg, error) {
 		return message, nil
 	}
 	name, contentType := contentTypeOf(message.Header)
-	ofBatch := contentType == "" || strings.HasPrefix(contentType, events.ContentTypeBatch)
+	alone := bytes.HasPrefix(bytes.TrimLeft(d.Body, " \t\r\n"), []byte("{")) &&
+		(contentType == "" || strings.HasPrefix(contentType, "application/cloudevents"))
 	own := events.DecodeEvent(d.Body).Usage.Account
 	switch {
-	case !ofBatch || !bytes.HasPrefix(bytes.TrimLeft(d.Body, " \t\r\n"), []byte("{")):
+	case !alone:
 		message.Subject = d.Subject
 	case events.ValidAccount(own):
 		message.Subject = events.UsageSubject(own)
 		message.Header[name] = []string{events.ContentTypeEvent}
 	default:
 		message.Subject = d.Subject
+		message.Header[name] = []string{events.ContentTypeBatch}
 		message.Data = slices.Concat([]byte{'['}, d.Body, []byte{']'})
 	}
 	return message, nil

@@ -1,0 +1,61 @@
+package gateway_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/rater"
+)
+
+// rate runs the real rater.
+func (w *world) rate() *world {
+	w.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	r := rater.New(w.js, rater.Config{Partitions: partitions, Logger: slog.New(slog.DiscardHandler)})
+	go func() { done <- r.Run(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			w.t.Errorf("rate: %v", err)
+		}
+	})
+	return w
+}
+
+func (w *world) untilCharged(account, credits string) {
+	w.t.Helper()
+	w.until(account+" is charged "+credits, func() bool {
+		balance := decode[events.Balance](w.call("GET", "/v1/accounts/"+account+"/balance", "").want(200))
+		return balance.Charged == events.MustCredits(credits)
+	})
+}
+
+func TestWhatComesInOverHTTPIsDrawnDownOnceAndDeadLettersComeBack(t *testing.T) {
+	t.Parallel()
+	w := start(t).project().rate()
+	w.call("POST", "/v1/accounts/acme/grants", `{"id":"g","amount":"10"}`).want(201)
+	w.call("PUT", "/v1/ratecards/default", "card: default\nrules:\n  - name: chat\n    match: {operation: \"POST /chat\"}\n    price: {flat: \"1.5\"}\n").want(201)
+
+	chat := event("id", `"c"`, "data", `{"operation":"POST /chat"}`)
+	other := event("id", `"o"`, "data", `{"operation":"GET /other"}`)
+	for range 2 {
+		w.call("POST", "/v1/events", "["+chat+","+other+"]", "Content-Type", batched).want(202)
+	}
+	w.untilCharged("acme", "1.5")
+	w.until("the other event is dead-lettered", func() bool {
+		page := decode[gateway.DeadLetterPage](w.call("GET", "/v1/deadletters?reason=unratable", "").want(200))
+		return len(page.DeadLetters) > 0
+	})
+	explained := decode[gateway.Explanation](w.call("GET", "/v1/explain?source=/api&id=o", "").want(200))
+	if explained.DeadLetter == nil || explained.DeadLetter.Reason != events.CodeUnratable {
+		t.Errorf("explained %+v", explained)
+	}
+
+	w.call("PUT", "/v1/ratecards/default", "effective_from: 2026-01-01T00:00:00Z\n"+card("default", "0.25")).want(201)
+	w.call("POST", "/v1/deadletters/replay", `{"reason":"unratable"}`).want(200)
+	w.untilCharged("acme", "1.75")
+}
