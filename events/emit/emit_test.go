@@ -116,6 +116,7 @@ func TestEventsGatherWhileMessagesAreInFlight(t *testing.T) {
 	for n := 1; n <= 10; n++ {
 		emitOne(n)
 	}
+	stream.quiet(nc)
 	stream.ack(msg)
 	msg, full := stream.next()
 	stream.ack(msg)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
@@ -229,6 +230,21 @@ func (p played) next() (*nats.Msg, []string) {
 	case <-time.After(30 * time.Second):
 		p.tb.Fatal("no message was published")
 		return nil, nil
+	}
+}
+
+// quiet fails the test when a message was published that nobody has read, after
+// having let every sender run that could.
+func (p played) quiet(nc *nats.Conn) {
+	p.tb.Helper()
+	for range 20 {
+		runtime.Gosched()
+		if err := nc.Flush(); err != nil {
+			p.tb.Fatal(err)
+		}
+	}
+	if n := len(p.messages); n > 0 {
+		p.tb.Fatalf("%d messages were published beyond those in flight", n)
 	}
 }
 
