@@ -1,0 +1,224 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strconv"
+	"syscall"
+	"testing"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/drawdown-credits/drawdown/services/internal/engine"
+	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
+)
+
+// crashable is an engine that a test may kill and start again at will.
+type crashable struct {
+	t      testing.TB
+	config engine.Config
+	*engine.Engine
+}
+
+func newCrashable(t testing.TB) *crashable {
+	t.Helper()
+	c := &crashable{t: t, config: engine.Config{Dir: t.TempDir()}}
+	c.start()
+	c.config.NativePort, c.config.HTTPPort = port(t, c.NativeDSN("x")), port(t, c.HTTPDSN("x"))
+	return c
+}
+
+func (c *crashable) start() {
+	c.t.Helper()
+	c.Engine = enginetest.Start(c.t, c.config)
+}
+
+// kill ends the engine as a power switch would, but for the page cache.
+func (c *crashable) kill() {
+	c.t.Helper()
+	if err := syscall.Kill(c.PID(), syscall.SIGKILL); err != nil {
+		c.t.Fatal(err)
+	}
+	c.Close()
+}
+
+func port(t testing.TB, dsn string) int {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(u.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestKillingEngineAndProjectorAtAnyMomentLosesAndDoublesNothing(t *testing.T) {
+	const kills = 16
+	w, e := newWorld(t, 2), newCrashable(t)
+	dsn := e.NativeDSN(engine.Database)
+	p := w.projection(dsn, 40)
+	stop := run(t, p)
+	for range kills {
+		w.write(60)
+		from := p.Status().Through
+		target := from + w.random.Uint64N(w.last()-from+1)
+		await(t, "a part of the projection", func() bool { return p.Status().Through >= target })
+		switch w.random.IntN(3) {
+		case 0: // only the engine
+			e.kill()
+			e.start()
+			continue
+		case 1: // the projector, then the engine
+			stop()
+			e.kill()
+			e.start()
+		case 2: // the engine, then the projector
+			e.kill()
+			stop()
+			e.start()
+		}
+		p = w.projection(dsn, 10+w.random.IntN(80)) // which cuts otherwise
+		stop = run(t, p)
+	}
+	await(t, "the projection", func() bool { return p.Status().Through >= w.last() })
+	stop()
+	w.check(dsn)
+}
+
+func TestProjectorsThatStopAtAnyMomentLoseAndDoubleNothing(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t, 3), enginetest.Database(t)
+	for range 15 {
+		w.write(25)
+		p := w.projection(dsn, 5+w.random.IntN(60))
+		stop := run(t, p)
+		target := w.random.Uint64N(w.last() + 1)
+		await(t, "a part of the projection", func() bool { return p.Status().Through >= target })
+		stop()
+	}
+	w.project(dsn, 100)
+	w.check(dsn)
+}
+
+func TestSendingTheNewestBatchAgainChangesNothing(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t, 4), enginetest.Database(t)
+	w.write(200)
+	for range 4 { // each begins with the newest batch
+		w.project(dsn, 1000)
+	}
+	w.check(dsn)
+}
+
+func TestSendingTheNewestBatchAgainCompletesARollup(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t, 5), enginetest.Database(t)
+	if err := Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	conn := connect(t, dsn)
+	var view string
+	scan(t, conn, "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = 'usage_by_hour_mv'", &view)
+	exec(t, conn, "DROP VIEW usage_by_hour_mv")
+	w.write(200)
+	w.projectAtOnce(dsn) // as if the engine died between the ledger's part and the rollup's
+	var calls uint64
+	if scan(t, conn, "SELECT sum(calls) FROM usage_by_hour", &calls); calls != 0 {
+		t.Fatalf("the rollup has %d calls without its view", calls)
+	}
+	exec(t, conn, view)
+	w.project(dsn, 100)
+	w.check(dsn)
+}
+
+// dying is an inserter that stops working before an insert into a table.
+type dying struct {
+	inserter
+	table string
+	after int // inserts into table that still succeed
+	die   context.CancelFunc
+}
+
+func (d *dying) insert(ctx context.Context, i insert) error {
+	if i.table == d.table {
+		if d.after--; d.after < 0 {
+			d.die()
+			return errors.New("died")
+		}
+	}
+	return d.inserter.insert(ctx, i)
+}
+
+func TestACrashBetweenTheTwoInsertsOfABatchIsMended(t *testing.T) {
+	t.Parallel()
+	for name, after := range map[string]int{"of the first batch": 0, "of a later batch": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, dsn := newWorld(t, 6), enginetest.Database(t)
+			w.write(200)
+			ctx, die := context.WithCancel(t.Context())
+			p := w.projection(dsn, 100)
+			p.newInserter = func(o *driver.Options) inserter {
+				return &dying{inserter: newInserter(o), table: "ledger", after: after, die: die}
+			}
+			if err := p.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			at, err := readPosition(t.Context(), connect(t, dsn))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at.usage.first != at.ledger.last+1 {
+				t.Fatalf("usage_events ends with %s and ledger with %s; want it one ahead", at.usage.span, at.ledger.span)
+			}
+			w.write(100)
+			w.project(dsn, 500) // would cut otherwise
+			w.check(dsn)
+			var kept uint64
+			scan(t, connect(t, dsn), "SELECT countIf(batch_first = "+strconv.FormatUint(at.usage.first, 10)+
+				" AND batch_last = "+strconv.FormatUint(at.usage.last, 10)+") FROM ledger", &kept)
+			if kept == 0 {
+				t.Errorf("ledger has no batch %s", at.usage.span)
+			}
+		})
+	}
+}
+
+func TestAnEngineThatIsDownForAWhileIsCaughtUpWith(t *testing.T) {
+	w, e := newWorld(t, 7), newCrashable(t)
+	dsn := e.NativeDSN(engine.Database)
+	p := w.projection(dsn, 50)
+	stop := run(t, p)
+	w.write(50)
+	await(t, "the projection", func() bool { return p.Status().Through >= w.last() })
+	e.kill()
+	w.write(300)
+	await(t, "a second retry", func() bool { return p.Status().Retries >= 2 })
+	if s := p.Status(); s.Problem == "" || s.Through >= w.last() || s.Last != w.last() {
+		t.Errorf("status %+v while the engine is down; want a problem and how far it is behind", s)
+	}
+	e.start()
+	await(t, "the projection", func() bool { return p.Status().Through >= w.last() })
+	if s := p.Status(); s.Problem != "" {
+		t.Errorf("status %+v after the engine is back; want no problem", s)
+	}
+	stop()
+	w.check(dsn)
+}
+
+func TestARunThatBeginsBeforeTheEngineWaitsForIt(t *testing.T) {
+	w, e := newWorld(t, 8), newCrashable(t)
+	dsn := e.NativeDSN(engine.Database)
+	e.kill()
+	w.write(300)
+	p := w.projection(dsn, 50)
+	run(t, p)
+	await(t, "a problem", func() bool { return p.Status().Problem != "" })
+	e.start()
+	await(t, "the projection", func() bool { return p.Status().Through >= w.last() })
+	w.check(dsn)
+}

@@ -1,0 +1,128 @@
+package clickhouse
+
+import (
+	"time"
+
+	"github.com/ClickHouse/ch-go/proto"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/projector/ledger"
+)
+
+// kindNone marks the row of a message that changed nothing.
+const kindNone = "none"
+
+// ledgerRows are rows of table ledger.
+type ledgerRows struct {
+	*columns
+	account, kind, refused                             *proto.ColLowCardinality[string]
+	accountSeq, ledgerSeq, usageSeq                    *proto.ColUInt64
+	entryIndex, posting, usageIndex, cardVersion       *proto.ColUInt32
+	at, recordedAt, eventTime                          moments
+	granted, drawn, expired, voided, charged, forgiven *proto.ColInt64
+	available, held, overage, remaining                *proto.ColInt64
+	grant, eventID, arithmetic                         *proto.ColStr
+	drawGrants                                         *proto.ColArr[string]
+	drawAmounts, drawLeft                              *proto.ColArr[int64]
+	eventSource, operation, project, key, card, rule   *proto.ColLowCardinality[string]
+}
+
+func newLedgerRows() *ledgerRows {
+	c := newColumns("ledger")
+	r := &ledgerRows{
+		columns: c,
+		account: c.word("account"), accountSeq: c.uint64("account_seq"), kind: c.word("kind"),
+		at: c.moment("at"), recordedAt: c.moment("recorded_at"),
+		ledgerSeq: c.uint64("ledger_seq"), entryIndex: c.uint32("entry_index"), posting: c.uint32("posting"),
+		grant: c.text("grant_id"), refused: c.word("refused"),
+		granted: c.int64("granted_uc"), drawn: c.int64("drawn_uc"), expired: c.int64("expired_uc"),
+		voided: c.int64("voided_uc"), charged: c.int64("charged_uc"), forgiven: c.int64("forgiven_uc"),
+		available: c.int64("available_uc"), held: c.int64("held_uc"), overage: c.int64("overage_uc"),
+		remaining: c.int64("remaining_uc"), drawGrants: c.texts("draw_grants"),
+		drawAmounts: c.int64s("draw_amounts_uc"), drawLeft: c.int64s("draw_left_uc"),
+		eventSource: c.word("event_source"), eventID: c.text("event_id"), eventTime: c.moment("event_time"),
+		operation: c.word("operation"), project: c.word("project"), key: c.word("key"),
+		usageSeq: c.uint64("usage_seq"), usageIndex: c.uint32("usage_index"),
+		card: c.word("card"), cardVersion: c.uint32("card_version"), rule: c.word("rule"),
+		arithmetic: c.text("arithmetic"),
+	}
+	c.sealed()
+	return r
+}
+
+// origin says which entry of which message a row came from. Posting numbers the
+// message's postings from 0.
+type origin struct {
+	sequence       uint64
+	recordedAt     time.Time
+	entry, posting int
+}
+
+// put appends one posting of entry e. Only the entry's own posting, its last,
+// tells of the debit.
+func (r *ledgerRows) put(from origin, p ledger.Posting, debit *events.Debit) {
+	r.account.Append(p.Account)
+	r.accountSeq.Append(p.Number)
+	r.kind.Append(string(p.Kind))
+	r.at.put(p.At)
+	r.putOrigin(from)
+	r.grant.Append(p.Grant)
+	r.refused.Append(p.Refused)
+	r.granted.Append(int64(p.Granted))
+	r.drawn.Append(int64(p.Drawn))
+	r.expired.Append(int64(p.Expired))
+	r.voided.Append(int64(p.Voided))
+	r.charged.Append(int64(p.Charged))
+	r.forgiven.Append(int64(p.Forgiven))
+	r.available.Append(int64(p.Available))
+	r.held.Append(int64(p.Held))
+	r.overage.Append(int64(p.Overage))
+	r.remaining.Append(int64(p.Remaining))
+	r.putDraws(p.Draws)
+	r.putDebit(debit)
+}
+
+// putNone appends the row of a message that changed nothing.
+func (r *ledgerRows) putNone(from origin) {
+	r.put(from, ledger.Posting{Kind: kindNone, At: from.recordedAt}, nil)
+}
+
+func (r *ledgerRows) putOrigin(from origin) {
+	r.recordedAt.put(from.recordedAt)
+	r.ledgerSeq.Append(from.sequence)
+	r.entryIndex.Append(uint32(from.entry))
+	r.posting.Append(uint32(from.posting))
+}
+
+// putDraws writes the elements straight into the arrays' own columns.
+func (r *ledgerRows) putDraws(draws []ledger.Draw) {
+	for _, d := range draws {
+		r.drawGrants.Data.Append(d.Grant)
+		r.drawAmounts.Data.Append(int64(d.Amount))
+		r.drawLeft.Data.Append(int64(d.Left))
+	}
+	end := uint64(r.drawGrants.Data.Rows())
+	r.drawGrants.Offsets.Append(end)
+	r.drawAmounts.Offsets.Append(end)
+	r.drawLeft.Offsets.Append(end)
+}
+
+func (r *ledgerRows) putDebit(d *events.Debit) {
+	if d == nil {
+		r.eventTime.putNone()
+		d = &events.Debit{}
+	} else {
+		r.eventTime.put(d.Time)
+	}
+	r.eventSource.Append(d.Source)
+	r.eventID.Append(d.ID)
+	r.operation.Append(d.Data.Operation)
+	r.project.Append(d.Data.Project)
+	r.key.Append(d.Data.Key)
+	r.usageSeq.Append(d.Position.Sequence)
+	r.usageIndex.Append(uint32(d.Position.Index))
+	r.card.Append(d.Card)
+	r.cardVersion.Append(uint32(d.Version))
+	r.rule.Append(d.Rule)
+	r.arithmetic.Append(d.Arithmetic)
+}

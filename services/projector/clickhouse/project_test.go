@@ -1,0 +1,23 @@
+package clickhouse
+
+import (
+	"testing"
+
+	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
+)
+
+func TestTablesAndRollupsHoldWhatTheStreamHolds(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Engine(t)
+	w := newWorld(t, 1)
+	w.write(400)
+	for protocol, dsn := range map[string]string{
+		"native": e.NativeDSN(enginetest.NewDatabase(t, e)),
+		"http":   e.HTTPDSN(enginetest.NewDatabase(t, e)),
+	} {
+		t.Run(protocol, func(t *testing.T) {
+			w.project(dsn, 300)
+			w.check(dsn)
+		})
+	}
+}

@@ -1,0 +1,395 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	driver "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/natstest"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/projector/ledger"
+)
+
+// waitMax is when a test gives up on something that must happen.
+const waitMax = time.Minute
+
+// world is a real LEDGER stream with random entries in it.
+type world struct {
+	t       testing.TB
+	js      jetstream.JetStream
+	streams *stream.Streams
+	random  *rand.Rand
+	debits  int
+	// all are the chunks written, in stream order.
+	all []events.Chunk
+}
+
+func newWorld(t testing.TB, seed uint64) *world {
+	t.Helper()
+	js := natstest.Run(t).JetStream()
+	streams, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("seed %d", seed)
+	return &world{t: t, js: js, streams: streams, random: rand.New(rand.NewPCG(seed, 0))}
+}
+
+// write appends n random messages to LEDGER.
+func (w *world) write(n int) {
+	w.t.Helper()
+	for range n {
+		chunk := w.chunk()
+		body, err := events.EncodeChunk(chunk)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		subject := events.LedgerSubject(w.random.IntN(4), events.WriterUsage)
+		ack, err := w.js.PublishMsg(context.Background(), &nats.Msg{Subject: subject, Data: body})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.all = append(w.all, chunk)
+		if ack.Sequence != uint64(len(w.all)) {
+			w.t.Fatalf("message %d stands at %d", len(w.all), ack.Sequence)
+		}
+	}
+}
+
+// last is the sequence of the newest message.
+func (w *world) last() uint64 { return uint64(len(w.all)) }
+
+// chunk is one random message; some hold nothing to book.
+func (w *world) chunk() events.Chunk {
+	chunk := events.Chunk{Span: &events.Span{Through: events.Position{Sequence: w.last() + 1}}}
+	for range w.random.IntN(9) {
+		e := w.entry()
+		if e.Kind == events.EntryDebit {
+			chunk.Span.Events++
+		}
+		chunk.Entries = append(chunk.Entries, e)
+	}
+	return chunk
+}
+
+func (w *world) entry() events.Entry {
+	account := fmt.Sprintf("account-%d", w.random.IntN(20))
+	now := time.Now().UTC()
+	switch w.random.IntN(12) {
+	case 0:
+		g := events.Grant{ID: fmt.Sprintf("g%d", w.random.IntN(50)), Amount: 20*w.amount() + 1}
+		if w.random.IntN(2) == 0 { // expires while the test runs
+			g.ExpiresAt = now.Add(time.Duration(1+w.random.IntN(15)) * time.Millisecond)
+		}
+		return events.Entry{Kind: events.EntryGrant, Account: account, Grant: &g}
+	case 1:
+		return events.Entry{Kind: events.EntryVoid, Account: account, Void: &events.Void{Grant: fmt.Sprintf("g%d", w.random.IntN(50))}}
+	case 2:
+		return events.Entry{Kind: events.EntryTick, Account: account}
+	case 3:
+		terms := events.Terms{Period: "PT1S", Grant: &events.PlanGrant{Amount: w.amount() + 1}}
+		if w.random.IntN(3) > 0 {
+			return events.Entry{Kind: events.EntryAccount, Account: account, Settings: &events.Account{ID: account, Plan: "p"}}
+		}
+		return events.Entry{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "p", Terms: terms}}
+	}
+	d := w.debit(now)
+	if w.random.IntN(50) == 0 {
+		d.Amount = events.MaxCredits + 1 // the fold refuses it
+	}
+	return events.Entry{Kind: events.EntryDebit, Account: account, Debit: d}
+}
+
+func (w *world) debit(now time.Time) *events.Debit {
+	w.debits++
+	d := &events.Debit{
+		Source: "/service/" + fmt.Sprint(w.random.IntN(3)), ID: fmt.Sprintf("event-%d", w.debits),
+		Time:     now.Add(-time.Duration(w.random.Int64N(int64(40 * 365 * 24 * time.Hour)))).Truncate(time.Microsecond), // an import
+		Position: events.Position{Sequence: uint64(w.debits), Index: w.random.IntN(3)},
+		Amount:   w.amount(), Card: "default", Version: 1 + w.random.IntN(3), Rule: "some-rule", Arithmetic: "1 × 2 = 2",
+		Data: events.UsageData{
+			Operation: fmt.Sprintf("GET /thing/%d", w.random.IntN(7)), Status: 200 + w.random.IntN(300),
+			Project: fmt.Sprintf("p%d", w.random.IntN(3)), Key: fmt.Sprintf("k%d", w.random.IntN(4)),
+			Quantities: map[string]events.Quantity{"bytes": events.WholeQuantity(w.random.Int64N(1 << 40))},
+		},
+	}
+	switch w.random.IntN(20) {
+	case 0:
+		d.Time = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC) // before ClickHouse's calendar
+	case 1:
+		d.Time = time.Date(1931, 5, 6, 7, 8, 9, 123456000, time.UTC) // before the epoch
+	case 2:
+		d.Data.Quantities["tiny"] = events.MustQuantity("0.000000000001")
+		d.Data.Quantities["huge"] = events.MustQuantity("999999999999999999")
+		d.Data.Attributes = map[string]string{"b": "2", "a": "ü", "c": ""}
+	case 3, 4, 5, 6:
+		d.Time = now.Truncate(time.Microsecond)
+	}
+	return d
+}
+
+func (w *world) amount() events.Credits {
+	return events.Credits(w.random.Int64N(int64(3 * events.Credit)))
+}
+
+// projection is a projection into dsn that cuts small batches.
+func (w *world) projection(dsn string, rows int) *Projection {
+	w.t.Helper()
+	p, err := New(Config{DSN: dsn, JetStream: w.js, FlushEvery: 5 * time.Millisecond, Logger: testLogger(w.t)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p.limits.rows = rows
+	return p
+}
+
+// run runs p until the returned function is called.
+func run(t testing.TB, p *Projection) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	stopped := false
+	stop = func() {
+		t.Helper()
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// project runs a fresh projection until ClickHouse holds all of w.
+func (w *world) project(dsn string, rows int) {
+	w.t.Helper()
+	w.finish(w.projection(dsn, rows))
+}
+
+// projectAtOnce projects all of w in one batch.
+func (w *world) projectAtOnce(dsn string) {
+	w.t.Helper()
+	want := w.want()
+	p := w.projection(dsn, int(want.postings)+want.nothing)
+	p.config.FlushEvery = time.Hour
+	w.finish(p)
+}
+
+func (w *world) finish(p *Projection) {
+	w.t.Helper()
+	stop := run(w.t, p)
+	await(w.t, "the projection", func() bool { return p.Status().Through >= w.last() })
+	stop()
+}
+
+// await waits until done, asking again and again.
+func await(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(2 * time.Millisecond)
+	defer ticker.Stop()
+	for deadline := time.Now().Add(waitMax); !done(); <-ticker.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come", what)
+		}
+	}
+}
+
+func testLogger(t testing.TB) *slog.Logger {
+	out := io.Discard
+	if testing.Verbose() {
+		out = t.Output()
+	}
+	return slog.New(slog.NewTextHandler(out, nil))
+}
+
+// totals are sums that a table must hold, by a text of their key.
+type totals map[string]sum
+
+type sum struct {
+	Calls     uint64
+	ChargedUC int64
+}
+
+func (t totals) add(key string, amount events.Credits) {
+	s := t[key]
+	t[key] = sum{s.Calls + 1, s.ChargedUC + int64(amount)}
+}
+
+// wanted is what ClickHouse must hold, worked out apart from the code tested.
+type wanted struct {
+	events            map[string]string // by source and id
+	minute, hour, day totals
+	balances          map[string]string
+	postings, usage   uint64
+	granted, expired  int64
+	refusals, nothing int
+}
+
+// want works out what the tables must say of all that was written.
+func (w *world) want() wanted {
+	w.t.Helper()
+	out := wanted{events: map[string]string{}, minute: totals{}, hour: totals{}, day: totals{}, balances: map[string]string{}}
+	state := ledger.New()
+	for i, chunk := range w.all {
+		m, err := w.streams.Ledger.GetMsg(context.Background(), uint64(i+1))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		before := out.postings
+		for j, e := range chunk.Entries {
+			_, postings := state.Apply(ledger.Point{Sequence: m.Sequence, Index: j, Time: m.Time.UTC().Truncate(time.Microsecond)}, e, nil)
+			out.postings += uint64(len(postings))
+			for _, p := range postings {
+				out.granted += int64(p.Granted)
+				out.expired += int64(p.Expired)
+				if p.Refused != "" {
+					out.refusals++
+				}
+			}
+			if e.Kind == events.EntryDebit && e.Debit.Amount <= events.MaxCredits {
+				out.addDebit(e.Account, *e.Debit, m.Sequence)
+			}
+		}
+		if out.postings == before {
+			out.nothing++
+		}
+	}
+	for account := range state.Accounts() {
+		b, _ := state.Balance(account)
+		out.balances[account] = fmt.Sprint(int64(b.Available), int64(b.Overage), int64(b.Remaining))
+	}
+	return out
+}
+
+func (out *wanted) addDebit(account string, d events.Debit, sequence uint64) {
+	out.usage++
+	t := d.Time
+	if t.Year() < 1900 {
+		t = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	minute, hour, day := t.Format("2006-01-02 15:04:00"), t.Format("2006-01-02 15:00:00"), t.Format("2006-01-02")
+	out.minute.add(minute+"|"+d.Data.Operation, d.Amount)
+	out.hour.add(account+"|"+hour, d.Amount)
+	out.day.add(account+"|"+day+"|"+d.Data.Operation+"|"+d.Data.Project+"|"+d.Data.Key, d.Amount)
+	out.events[d.Source+"|"+d.ID] = fmt.Sprint(account, " ", t.UnixMicro(), " ", d.Data.Operation, " ", d.Data.Status, " ",
+		d.Data.Quantities["bytes"], " ", d.Data.Quantities["tiny"], " ", d.Data.Quantities["huge"], " ", d.Data.Attributes["a"], " ",
+		int64(d.Amount), " ", d.Position.Sequence, " ", d.Position.Index, " ", sequence)
+}
+
+// check compares every table with what it must hold.
+func (w *world) check(dsn string) {
+	w.t.Helper()
+	want, conn := w.want(), connect(w.t, dsn)
+	if want.refusals == 0 || want.nothing == 0 || want.expired == 0 {
+		w.t.Errorf("the random ledger is too tame: %d refusals, %d empty messages, %d expired", want.refusals, want.nothing, want.expired)
+	}
+	var rows, usage, nothing uint64
+	var granted, expired int64
+	scan(w.t, conn, "SELECT countIf(kind != 'none'), countIf(kind = 'none'), sum(granted_uc), sum(expired_uc) FROM ledger", &rows, &nothing, &granted, &expired)
+	scan(w.t, conn, "SELECT count() FROM usage_events", &usage)
+	if rows != want.postings || usage != want.usage || int(nothing) != want.nothing || granted != want.granted || expired != want.expired {
+		w.t.Errorf("%d postings, %d usage events, %d empty messages, %d granted, %d expired; want %d, %d, %d, %d, %d", rows, usage, nothing,
+			granted, expired, want.postings, want.usage, want.nothing, want.granted, want.expired)
+	}
+	for _, c := range []struct {
+		name, query string
+		want        totals
+	}{
+		{"usage_by_minute", "SELECT concat(toString(minute), '|', operation), sum(calls), sum(charged_uc) FROM usage_by_minute GROUP BY 1", want.minute},
+		{"usage_by_hour", "SELECT concat(account, '|', toString(hour)), sum(calls), sum(charged_uc) FROM usage_by_hour GROUP BY 1", want.hour},
+		{"usage_by_day", "SELECT concat(account, '|', toString(day), '|', operation, '|', project, '|', key), sum(calls), sum(charged_uc) FROM usage_by_day GROUP BY 1", want.day},
+	} {
+		if diff := cmp.Diff(c.want, readTotals(w.t, conn, c.query)); diff != "" {
+			w.t.Errorf("table %s (-want +got):\n%s", c.name, clipped(diff))
+		}
+	}
+	if diff := cmp.Diff(want.events, readTexts(w.t, conn, `SELECT concat(source, '|', id), concat(account, ' ', toString(toUnixTimestamp64Micro(time)), ' ',
+		operation, ' ', toString(status), ' ', toString(quantities['bytes']), ' ', toString(quantities['tiny']), ' ', toString(quantities['huge']), ' ',
+		attributes['a'], ' ', toString(amount_uc), ' ', toString(usage_seq), ' ', toString(usage_index), ' ', toString(ledger_seq)) FROM usage_events`)); diff != "" {
+		w.t.Errorf("table usage_events (-want +got):\n%s", clipped(diff))
+	}
+	if diff := cmp.Diff(want.balances, readTexts(w.t, conn,
+		"SELECT account, concat(toString(available_uc), ' ', toString(overage_uc), ' ', toString(remaining_uc)) FROM balances FINAL")); diff != "" {
+		w.t.Errorf("table balances (-want +got):\n%s", clipped(diff))
+	}
+	if found := reconcile(w.t, conn); len(found) > 0 {
+		w.t.Errorf("reconciliation finds %d disagreements, such as %v", len(found), found[0])
+	}
+}
+
+func clipped(s string) string { return s[:min(len(s), 1500)] }
+
+func scan(t testing.TB, conn driver.Conn, query string, to ...any) {
+	t.Helper()
+	if err := conn.QueryRow(context.Background(), query).Scan(to...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func exec(t testing.TB, conn driver.Conn, statement string) {
+	t.Helper()
+	if err := conn.Exec(context.Background(), statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+func each(t testing.TB, conn driver.Conn, query string, to []any, do func()) {
+	t.Helper()
+	rows, err := conn.Query(context.Background(), query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := rows.Scan(to...); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		do()
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func readTotals(t testing.TB, conn driver.Conn, query string) totals {
+	t.Helper()
+	out := totals{}
+	var key string
+	var s sum
+	each(t, conn, query, []any{&key, &s.Calls, &s.ChargedUC}, func() { out[key] = s })
+	return out
+}
+
+func readTexts(t testing.TB, conn driver.Conn, query string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	var key, text string
+	each(t, conn, query, []any{&key, &text}, func() { out[key] += text })
+	return out
+}
+
+// reconcile returns what the view finds, as "check: subject: expected, found".
+func reconcile(t testing.TB, conn driver.Conn) []string {
+	t.Helper()
+	var out []string
+	var check, subject, expected, found string
+	each(t, conn, "SELECT * FROM reconciliation", []any{&check, &subject, &expected, &found}, func() {
+		out = append(out, fmt.Sprintf("%s: %s: %s, %s", check, subject, expected, found))
+	})
+	return out
+}
