@@ -76,7 +76,7 @@ func (g *Gateway) deadLetterRoutes() {
 		OperationID: "replay-deadletters", Method: http.MethodPost, Path: "/v1/deadletters/replay", Tags: []string{"Dead letters"},
 		Summary: "Publish dead letters again, after what was wrong is put right",
 		Description: "By ids, by reason, or all. Each is deleted once its usage event is stored again; one that still cannot be rated comes back as a new dead letter. " +
-			"At most 10,000 at a time: repeat while more is true.",
+			"Many take several requests: while an answer has next, send the same with it as after.",
 		RequestBody: g.body(map[string]any{"application/json": replayBody{}}),
 	}, g.replayDeadLetters)
 }

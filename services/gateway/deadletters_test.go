@@ -152,11 +152,12 @@ func TestReplayChoosesByReasonOrAll(t *testing.T) {
 	replay := func(body string, want int) {
 		t.Helper()
 		got := decode[gateway.Replayed](w.call("POST", "/v1/deadletters/replay", body).want(200))
-		if got.Replayed != want || got.More {
+		if got.Replayed != want || got.Next != 0 {
 			t.Errorf("%s: %+v; want %d", body, got, want)
 		}
 	}
-	replay(`{"reason":"unratable"}`, 240)
+	replay(`{"reason":"unratable","after":470}`, 5)
+	replay(`{"reason":"unratable"}`, 235)
 	replay(`{"reason":"unratable"}`, 0)
 	replay(`{"all":true}`, 240)
 	replay(`{"all":true}`, 0)

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,17 +17,22 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-const replayIDsMax = 1000
+const (
+	replayIDsMax = 1000
+	// replayTime is how long one request replays; the rest is for the next.
+	replayTime = 40 * time.Second
+)
 
 type replayInput struct {
 	Document
 }
 
-// replayBody says which dead letters to replay: exactly one of its fields.
+// replayBody says which dead letters to replay: by ids, by reason or all.
 type replayBody struct {
 	IDs    []uint64 `json:"ids,omitempty" maxItems:"1000"`
 	Reason string   `json:"reason,omitzero"`
 	All    bool     `json:"all,omitzero"`
+	After  uint64   `json:"after,omitzero" doc:"Go on behind this dead letter: next of the answer before."`
 }
 
 type replayOutput struct {
@@ -36,7 +43,7 @@ type replayOutput struct {
 type Replayed struct {
 	Replayed int      `json:"replayed" doc:"Stored in USAGE again and deleted from the dead letters."`
 	NotFound []uint64 `json:"not_found,omitempty" doc:"Of the ids, those that are no dead letters (any more)."`
-	More     bool     `json:"more" doc:"Whether there may be more to replay."`
+	Next     uint64   `json:"next,omitzero" doc:"Time was up: send the same with this as after."`
 }
 
 func (g *Gateway) replayDeadLetters(ctx context.Context, in *replayInput) (*replayOutput, error) {
@@ -64,7 +71,7 @@ func (g *Gateway) replayDeadLetters(ctx context.Context, in *replayInput) (*repl
 	if len(body.IDs) > 0 {
 		err = g.replayByID(ctx, body.IDs, &out.Body)
 	} else {
-		err = g.replayWhere(ctx, body.Reason, &out.Body)
+		err = g.replayWhere(ctx, body, &out.Body)
 	}
 	if err != nil {
 		g.Logger.Warn("replay of dead letters not finished", "replayed", out.Body.Replayed, "err", err)
@@ -94,19 +101,21 @@ func (g *Gateway) replayByID(ctx context.Context, ids []uint64, to *Replayed) er
 
 // replayWhere replays those with a reason, or all, of the dead letters that
 // there are now: one that comes back meanwhile is not replayed again.
-func (g *Gateway) replayWhere(ctx context.Context, reason string, to *Replayed) error {
+func (g *Gateway) replayWhere(ctx context.Context, body replayBody, to *Replayed) error {
 	var failed error
-	more, err := g.scanDeadLetters(ctx, scan{limit: scanMax}, func(d events.DeadLetter, _ int) bool {
-		if reason != "" && d.Reason != reason {
-			return true
+	last, enough := uint64(0), g.now().Add(replayTime)
+	more, err := g.scanDeadLetters(ctx, scan{from: body.After + 1, limit: math.MaxInt}, func(d events.DeadLetter, _ int) bool {
+		if last = d.ID; body.All || d.Reason == body.Reason {
+			if failed = g.replay(ctx, d); failed != nil {
+				return false
+			}
+			to.Replayed++
 		}
-		if failed = g.replay(ctx, d); failed != nil {
-			return false
-		}
-		to.Replayed++
-		return true
+		return g.now().Before(enough)
 	})
-	to.More = more
+	if more {
+		to.Next = last
+	}
 	return errors.Join(failed, err)
 }
 
