@@ -165,6 +165,10 @@ func TestACommandIsAnsweredOnceAfterTheBucketShowsIt(t *testing.T) {
 	if d := next(); d.Sequence != seq || d.Outcome != events.Applied || d.Balance != nil {
 		t.Errorf("decision on a plan: %+v", d)
 	}
+	seq = ask(grant(account, "other", "1")) // by then its partition has folded the plan too
+	if d := next(); d.Sequence != seq {
+		t.Errorf("behind the plan's decision came that on %d; want %d", d.Sequence, seq)
+	}
 	stop()
 
 	p, _ = r.start()
@@ -226,13 +230,43 @@ func TestAReconnectComparesTheBucketsAgain(t *testing.T) {
 	p, _ := r.start()
 	r.awaitReady(p)
 	r.traffic(4, 30)
-	r.agree()
-	if err := r.streams.Balances.Delete(t.Context(), accountOf(0, 0)); err != nil {
+	idle := accountOf(0, 9) // no traffic touches it
+	r.ask(grant(idle, "g", "1"))
+	if err := r.streams.Balances.Delete(t.Context(), idle); err != nil {
 		t.Fatal(err)
 	}
 	r.server.Restart()
+	r.awaitBalance(idle, func(events.Balance) bool { return true })
 	r.traffic(5, 30)
 	r.agree()
+}
+
+func TestThePutGoesOutBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p, _ := r.start()
+	r.awaitReady(p)
+	account, inbox := accountOf(1, 0), nats.NewInbox()
+	seen := make(chan *nats.Msg, 16)
+	for _, subject := range []string{"$KV." + events.BucketBalances + "." + account, "$KV." + events.BucketCatalog + ".>", inbox} {
+		if _, err := r.nc.ChanSubscribe(subject, seen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := events.Entry{Kind: events.EntryAccount, Account: account, Settings: &events.Account{ID: account}}
+	r.append(subjectOf(e), inbox, events.Chunk{Entries: []events.Entry{e}})
+	var order []string
+	for range 3 {
+		select {
+		case m := <-seen:
+			order = append(order, m.Subject)
+		case <-t.Context().Done():
+			t.Fatalf("saw only %v", order)
+		}
+	}
+	if order[2] != inbox {
+		t.Errorf("went out in the order %v; want the answer last", order)
+	}
 }
 
 func TestAServerThatRestartsInTheMiddleOfTrafficLosesNothing(t *testing.T) {
