@@ -102,7 +102,9 @@ func (w *world) publish(u events.Usage) uint64 {
 
 func (w *world) publishRaw(subject string, header nats.Header, body []byte) uint64 {
 	w.Helper()
-	ack, err := w.js.PublishMsg(w.Context(), &nats.Msg{Subject: subject, Header: header, Data: body})
+	ctx, cancel := context.WithTimeout(w.Context(), time.Minute) // 8 MiB take a while on a busy machine
+	defer cancel()
+	ack, err := w.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Header: header, Data: body})
 	w.must(err)
 	return ack.Sequence
 }
@@ -225,6 +227,76 @@ func (f *faulty) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.
 	}
 	return ack, err
 }
+
+// slowCatalog is a JetStream whose catalog is watched with a delay: changes
+// arrive once somebody has asked for the last one.
+type slowCatalog struct {
+	jetstream.JetStream
+	asked chan struct{}
+	once  sync.Once
+}
+
+func (s *slowCatalog) KeyValue(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
+	kv, err := s.JetStream.KeyValue(ctx, bucket)
+	return slowBucket{kv, s}, err
+}
+
+func (s *slowCatalog) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	under, err := s.JetStream.Stream(ctx, name)
+	if name == "KV_"+events.BucketCatalog {
+		under = askedStream{under, s}
+	}
+	return under, err
+}
+
+type askedStream struct {
+	jetstream.Stream
+	slow *slowCatalog
+}
+
+func (s askedStream) GetLastMsgForSubject(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	m, err := s.Stream.GetLastMsgForSubject(ctx, subject)
+	s.slow.once.Do(func() { close(s.slow.asked) })
+	return m, err
+}
+
+type slowBucket struct {
+	jetstream.KeyValue
+	slow *slowCatalog
+}
+
+func (b slowBucket) Watch(ctx context.Context, keys string, opts ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
+	watcher, err := b.KeyValue.Watch(ctx, keys, opts...)
+	if err != nil {
+		return nil, err
+	}
+	slow := slowWatcher{watcher, make(chan jetstream.KeyValueEntry)}
+	go func() {
+		defer close(slow.updates)
+		for entry := range watcher.Updates() {
+			if entry != nil {
+				select {
+				case <-b.slow.asked:
+				case <-ctx.Done():
+					return
+				}
+			}
+			select {
+			case slow.updates <- entry:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return slow, nil
+}
+
+type slowWatcher struct {
+	jetstream.KeyWatcher
+	updates chan jetstream.KeyValueEntry
+}
+
+func (w slowWatcher) Updates() <-chan jetstream.KeyValueEntry { return w.updates }
 
 func (w *world) publishLedger(partition int, body string) uint64 {
 	w.Helper()

@@ -92,6 +92,33 @@ func TestASeriesOfRestartsSettlesEachEventOnce(t *testing.T) {
 	}
 }
 
+func TestABatchCutInTheMiddleGoesOnBehindTheCut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "1")
+	const total = 2500 // three chunks of one message
+	var batch []events.Usage
+	for i := range total {
+		batch = append(batch, usage(accountOf(0, 0), fmt.Sprint(i)))
+	}
+	w.publishBatch(batch...)
+	second := make(chan struct{}, 100)
+	appends := 0
+	_, stop := w.run(&faulty{JetStream: w.js, before: func(*nats.Msg) error {
+		if appends++; appends == 1 {
+			return nil
+		}
+		second <- struct{}{}
+		return errors.New("cut")
+	}}, rater.Config{Owned: []int{0}})
+	<-second
+	stop()
+	w.run(w.js, rater.Config{Owned: []int{0}})
+	if got := w.settle(0, total); len(got.debits) != total || len(got.spans) < 3 {
+		t.Errorf("%d debits in %d chunks, want %d in at least 3", len(got.debits), len(got.spans), total)
+	}
+}
+
 func TestTwoRatersOfOnePartitionChargeEachEventOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -298,6 +325,20 @@ func TestARateCardIsSwappedWithoutARestart(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{events.CodeUnratable, events.CodeUnratable}, unrated); diff != "" {
 		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+}
+
+func TestACardAppliedBeforeAnEventIsNeverMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	// The watch of the catalog stands still until the rater asks what it misses.
+	slow := &slowCatalog{JetStream: w.js, asked: make(chan struct{})}
+	r, _ := w.run(slow, rater.Config{Owned: []int{0}})
+	w.await(r, 0, func(s rater.Status) bool { return s.State == rater.Rating })
+	w.applyCard(1, time.Time{}, "1")
+	w.publish(usage(accountOf(0, 0), "a"))
+	if got := w.settle(0, 1); len(got.debits) != 1 {
+		t.Errorf("%d debits, want 1; dead letters: %+v", len(got.debits), w.deadLetters())
 	}
 }
 

@@ -78,6 +78,7 @@ func TestPrice(t *testing.T) {
 		"adds thirds exactly":                         {price: units(perUnit("a", "1", "3"), perUnit("b", "1", "1.5")), used: used("a", "1", "b", "1"), amount: "1", arithmetic: "1 / 3 × 1 + 1 / 1.5 × 1 = 1"},
 		"charges the most a charge may be":            {price: flat("1000000000"), amount: "1000000000", arithmetic: "1000000000"},
 		"is exact where a product exceeds 128 bits":   {price: units(perUnit("a", "999999999999999999", "999999999999999999"), perUnit("b", "1", "999999999999999989")), used: used("a", "0.999999999999", "b", "1"), amount: "1", arithmetic: "0.999999999999 / 999999999999999999 × 999999999999999999 + 1 / 999999999999999989 × 1 = 0.999999999999000001… → 1 (half_up)"},
+		"carries from one 64-bit word to the next":    {price: units(perUnit("a", "0.1", "999983"), perUnit("b", "0.1", "999983")), used: used("a", "120000000000000", "b", "120000000000000"), amount: "24000408.006936", arithmetic: "120000000000000 / 999983 × 0.1 + 120000000000000 / 999983 × 0.1 = 24000408.006936117914004538… → 24000408.006936 (half_up)"},
 		"rounds up a remainder beyond the shown ones": {price: events.Price{Flat: quantity("1"), PerUnit: []events.PerUnit{perUnit("a", "0.000000000001", "999999999999999999")}}, rounding: events.RoundUp, used: used("a", "0.000000000001"), amount: "1.000001", arithmetic: "1 + 0.000000000001 / 999999999999999999 × 0.000000000001 = 1.000000000000000000… → 1.000001 (up)"},
 	}
 	for name, tc := range cases {
