@@ -184,3 +184,27 @@ func unlimited(n int64) int64 {
 	}
 	return n
 }
+
+// Open opens an installation's streams and buckets as they are. Unlike Ensure
+// it changes nothing.
+func Open(ctx context.Context, js jetstream.JetStream) (*Streams, error) {
+	partitions, err := Partitions(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	s := &Streams{Partitions: partitions}
+	for name, handle := range map[string]*jetstream.Stream{
+		events.StreamUsage: &s.Usage, events.StreamLedger: &s.Ledger,
+		events.StreamSignals: &s.Signals, events.StreamDeadLetter: &s.DeadLetter,
+	} {
+		if *handle, err = js.Stream(ctx, name); err != nil {
+			return nil, fmt.Errorf("open stream %s: %w", name, err)
+		}
+	}
+	for name, handle := range map[string]*jetstream.KeyValue{events.BucketBalances: &s.Balances, events.BucketCatalog: &s.Catalog} {
+		if *handle, err = js.KeyValue(ctx, name); err != nil {
+			return nil, fmt.Errorf("open bucket %s: %w", name, err)
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,160 @@
+package audit
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/projector/ledger"
+)
+
+// book is the ledger, read from its first message on.
+type book struct {
+	state   *ledger.State
+	through uint64 // the last sequence folded
+	reader  *stream.Reader
+
+	charged map[[16]byte]events.Position // of each usage event, by source and id
+	spans   []tally                      // by partition
+}
+
+// tally sums the spans of one partition.
+type tally struct {
+	through    events.Position
+	events     uint64
+	debits     uint64
+	duplicates uint64
+	rejected   uint64
+}
+
+func eventKey(source, id string) [16]byte {
+	h := sha256.New()
+	h.Write([]byte(source))
+	h.Write([]byte{0})
+	h.Write([]byte(id))
+	return [16]byte(h.Sum(nil))
+}
+
+// readLedger folds the ledger up to its present end.
+func readLedger(ctx context.Context, c Config, r *Report) (*book, error) {
+	reader, err := stream.Read(ctx, c.Streams.Ledger, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	b := &book{
+		state: ledger.New(), charged: map[[16]byte]events.Position{},
+		spans: make([]tally, c.Streams.Partitions), reader: reader,
+	}
+	if err := b.extend(ctx, c, r); err != nil {
+		return nil, err
+	}
+	r.Ledger.Sequence = b.through
+	for account := range b.state.Accounts() {
+		r.Ledger.Accounts++
+		balance, _ := b.state.Balance(account)
+		r.add(balance)
+	}
+	b.reader = nil
+	return b, nil
+}
+
+// extend folds what the ledger has gained.
+func (b *book) extend(ctx context.Context, c Config, r *Report) error {
+	info, err := c.Streams.Ledger.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", events.StreamLedger, err)
+	}
+	for b.through < info.State.LastSeq {
+		m, err := b.reader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		b.fold(m, r)
+		c.Progress("ledger", m.Sequence, info.State.LastSeq)
+	}
+	return nil
+}
+
+func (b *book) fold(m stream.Message, r *Report) {
+	if m.Sequence != b.through+1 {
+		r.differ("ledger", "message %d follows %d: the ledger has a gap", m.Sequence, b.through)
+	}
+	b.through = m.Sequence
+	chunk, err := events.DecodeChunk(m.Data)
+	if err != nil {
+		r.differ("ledger", "message %d on %s is not the ledger's: %v", m.Sequence, m.Subject, err)
+		return
+	}
+	debits := uint64(0)
+	for i, entry := range chunk.Entries {
+		r.Ledger.Entries++
+		b.state.Apply(ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time}, entry, nil)
+		if entry.Kind == events.EntryDebit {
+			debits++
+			b.charge(m.Sequence, entry.Debit, r)
+		}
+	}
+	if chunk.Span != nil {
+		b.span(m, *chunk.Span, debits, r)
+	}
+}
+
+// charge notes a debit, which must be the only one for its usage event.
+func (b *book) charge(sequence uint64, d *events.Debit, r *Report) {
+	key := eventKey(d.Source, d.ID)
+	if first, twice := b.charged[key]; twice {
+		r.differ("ledger", "usage event %s %s is charged twice: from USAGE %d/%d and, in ledger message %d, from %d/%d",
+			d.Source, d.ID, first.Sequence, first.Index, sequence, d.Position.Sequence, d.Position.Index)
+	}
+	b.charged[key] = d.Position
+}
+
+func (b *book) span(m stream.Message, s events.Span, debits uint64, r *Report) {
+	partition, err := strconv.Atoi(strings.Split(m.Subject, ".")[1])
+	if err != nil || partition < 0 || partition >= len(b.spans) {
+		r.differ("ledger", "message %d stands on %s, which is no partition", m.Sequence, m.Subject)
+		return
+	}
+	t := &b.spans[partition]
+	if !before(t.through, s.Through) {
+		r.differ("ledger", "message %d settles usage through %d/%d, behind %d/%d", m.Sequence,
+			s.Through.Sequence, s.Through.Index, t.through.Sequence, t.through.Index)
+	}
+	if uint64(s.Events) != debits+uint64(s.Duplicates)+uint64(s.Rejected) {
+		r.differ("ledger", "message %d settles %d events with %d debits, %d duplicates and %d rejected", m.Sequence,
+			s.Events, debits, s.Duplicates, s.Rejected)
+	}
+	t.through = s.Through
+	t.events += uint64(s.Events)
+	t.debits += debits
+	t.duplicates += uint64(s.Duplicates)
+	t.rejected += uint64(s.Rejected)
+}
+
+func before(a, b events.Position) bool {
+	return a.Sequence < b.Sequence || a.Sequence == b.Sequence && a.Index < b.Index || a.Sequence == 0
+}
+
+// add sums an account into the report and checks that no credit was lost.
+func (r *Report) add(b events.Balance) {
+	if b.Granted != b.Remaining+b.Drawn+b.Expired+b.Voided {
+		r.differ("ledger", "account %s: granted %s is not remaining %s + drawn %s + expired %s + voided %s",
+			b.Account, b.Granted, b.Remaining, b.Drawn, b.Expired, b.Voided)
+	}
+	if b.Charged != b.Drawn+b.Overage+b.Forgiven {
+		r.differ("ledger", "account %s: charged %s is not drawn %s + overage %s + forgiven %s",
+			b.Account, b.Charged, b.Drawn, b.Overage, b.Forgiven)
+	}
+	c := &r.Credits
+	for total, part := range map[*events.Credits]events.Credits{
+		&c.Granted: b.Granted, &c.Remaining: b.Remaining, &c.Drawn: b.Drawn, &c.Expired: b.Expired,
+		&c.Voided: b.Voided, &c.Charged: b.Charged, &c.Overage: b.Overage, &c.Forgiven: b.Forgiven,
+	} {
+		*total += part
+	}
+}

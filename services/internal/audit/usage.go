@@ -1,0 +1,99 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+)
+
+// checkUsage reads every usage event that is still stored and settled, and
+// finds each in the ledger: charged, or counted as duplicate or rejected.
+func checkUsage(ctx context.Context, c Config, b *book, r *Report) error {
+	for _, t := range b.spans {
+		r.Usage.Events += t.events
+		r.Usage.Charged += t.debits
+		r.Usage.Duplicates += t.duplicates
+		r.Usage.Rejected += t.rejected
+	}
+	info, err := c.Streams.Usage.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("look at stream %s: %w", events.StreamUsage, err)
+	}
+	r.Usage.Messages = info.State.Msgs
+	if info.State.Msgs == 0 || info.State.FirstSeq > 1 {
+		return nil // nothing stored, or no longer all: the ledger is what is left
+	}
+	reader, err := stream.Read(ctx, c.Streams.Usage, 0)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	found := make([]tally, len(b.spans))
+	for last := uint64(0); last < info.State.LastSeq; {
+		m, err := reader.Next(ctx)
+		if err != nil {
+			return err
+		}
+		last = m.Sequence
+		countUsage(m, c.Streams.Partitions, b, found)
+		c.Progress("usage", last, info.State.LastSeq)
+	}
+	for p, t := range b.spans {
+		if found[p].events != t.events {
+			r.differ("usage", "partition %d: the ledger settles %d events, USAGE holds %d up to the same place", p, t.events, found[p].events)
+		}
+		if found[p].debits < t.debits {
+			r.differ("usage", "partition %d: the ledger charges %d events, of which USAGE holds %d", p, t.debits, found[p].debits)
+		}
+		if found[p].rejected > t.rejected {
+			r.differ("usage", "partition %d: %d events are neither charged nor dead-lettered", p, found[p].rejected-t.rejected)
+		}
+	}
+	return nil
+}
+
+// countUsage counts the settled events of one message: charged ones as debits
+// (the one charged and its duplicates alike), all others as rejected.
+func countUsage(m stream.Message, partitions int, b *book, found []tally) {
+	partition := partitionOf(m.Subject, partitions)
+	if partition < 0 {
+		return
+	}
+	for i, item := range events.DecodeMessage(m.Subject, m.Header, m.Data, partitions) {
+		through := b.spans[partition].through
+		if before(through, events.Position{Sequence: m.Sequence, Index: i}) {
+			return
+		}
+		t := &found[partition]
+		t.events++
+		if item.Err == nil {
+			if _, ok := b.charged[eventKey(item.Usage.Source, item.Usage.ID)]; ok {
+				t.debits++
+				continue
+			}
+		}
+		t.rejected++
+	}
+}
+
+// partitionOf returns the partition a stored usage subject belongs to, or -1.
+func partitionOf(subject string, partitions int) int {
+	var partition int
+	var account string
+	if n, _ := fmt.Sscanf(subject, "usage.batch.%d", &partition); n == 1 {
+		return inRange(partition, partitions)
+	}
+	if n, _ := fmt.Sscanf(subject, "usage.%d.%s", &partition, &account); n == 2 {
+		return inRange(partition, partitions)
+	}
+	return -1
+}
+
+func inRange(partition, partitions int) int {
+	if partition < 0 || partition >= partitions {
+		return -1
+	}
+	return partition
+}
