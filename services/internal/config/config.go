@@ -23,7 +23,7 @@ const Prefix = "DRAWDOWN"
 // says what a setting means, `flag` how the command line spells it, and
 // `secret` keeps a value out of what `drawdown config` prints.
 type Config struct {
-	URL    string `envconfig:"URL" default:"http://127.0.0.1:8080" flag:"url" desc:"gateway that the command line talks to"`
+	URL    string `envconfig:"URL" flag:"url" desc:"gateway that the command line talks to; empty: the one of the data folder, or http://127.0.0.1:8080"`
 	APIKey string `envconfig:"API_KEY" flag:"api-key" secret:"true" desc:"key of the HTTP API; empty: the one in the data folder"`
 
 	DataDir  string `envconfig:"DATA_DIR" default:"data" flag:"data" desc:"folder of the embedded NATS and ClickHouse and their keys"`

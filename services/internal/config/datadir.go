@@ -23,14 +23,16 @@ func (d DataDir) Log() string        { return filepath.Join(string(d), "drawdown
 func (d DataDir) apiKey() string     { return filepath.Join(string(d), "api_key") }
 func (d DataDir) password() string   { return filepath.Join(string(d), "nats_password") }
 func (d DataDir) endpoints() string  { return filepath.Join(string(d), "endpoints.json") }
+func (d DataDir) natsURL() string    { return filepath.Join(string(d), "nats_url") }
+func (d DataDir) queryURL() string   { return filepath.Join(string(d), "clickhouse_url") }
 func (d DataDir) lock() string       { return filepath.Join(string(d), "lock") }
 
 // Endpoints say how to reach a running installation. They hold passwords.
 type Endpoints struct {
 	HTTP       string `json:"http"`
 	NATS       string `json:"nats"`
-	ClickHouse string `json:"clickhouse"`      // native protocol
-	Analyst    string `json:"clickhouse_http"` // HTTP protocol, read-only user
+	ClickHouse string `json:"clickhouse"`     // for services, native protocol
+	Analyst    string `json:"clickhouse_url"` // for people: read only, HTTP, takes queries as it is
 	PID        int    `json:"pid"`
 	EnginePID  int    `json:"engine_pid"`
 }
@@ -68,8 +70,12 @@ func (d DataDir) ReadAPIKey() (string, error) {
 	return strings.TrimSpace(string(key)), err
 }
 
-// WriteEndpoints records how to reach the running installation.
+// WriteEndpoints records how to reach the running installation: all of it as
+// JSON, and what people use with other programs in files of their own.
 func (d DataDir) WriteEndpoints(e Endpoints) error {
+	if err := errors.Join(writeFile(d.natsURL(), []byte(e.NATS+"\n")), writeFile(d.queryURL(), []byte(e.Analyst+"\n"))); err != nil {
+		return err
+	}
 	text, err := json.MarshalIndent(e, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode endpoints: %w", err)

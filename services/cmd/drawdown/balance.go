@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+func (a *app) balanceCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "balance ACCOUNT", Short: "Show what an account has left", Example: "  drawdown balance acme", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := a.client()
+			if err != nil {
+				return err
+			}
+			var balance events.Balance
+			answer, err := client.call(c.Context(), http.MethodGet, "/v1/accounts/"+url.PathEscape(args[0])+"/balance", "", nil, &balance)
+			if err != nil {
+				return err
+			}
+			return a.show(answer, func() { a.printBalance(balance) })
+		},
+	}
+}
+
+func (a *app) printBalance(b events.Balance) {
+	rows := [][]any{
+		{"account", b.Account}, {"available", b.Available}, {"held", b.Held}, {"overage", b.Overage},
+		{"granted", b.Granted}, {"drawn", b.Drawn}, {"expired", b.Expired}, {"voided", b.Voided},
+	}
+	if b.Plan != "" {
+		rows = append(rows, []any{"plan", b.Plan})
+	}
+	if b.Period != nil {
+		rows = append(rows, []any{"period", when(b.Period.Start) + " to " + when(b.Period.End)})
+	}
+	rows = append(rows, []any{"ledger sequence", fmt.Sprintf("%d, %s", b.Sequence, when(b.At))})
+	table(a.out, rows...)
+	if len(b.Grants) > 0 {
+		grants := [][]any{{"\nGRANT", "REMAINING", "OF", "PRIORITY", "EXPIRES"}}
+		for _, g := range b.Grants {
+			grants = append(grants, []any{g.ID, g.Remaining, g.Amount, g.Priority, when(g.ExpiresAt)})
+		}
+		table(a.out, grants...)
+	}
+	if b.MoreGrants > 0 {
+		fmt.Fprintf(a.out, "and %d more\n", b.MoreGrants)
+	}
+	for _, level := range b.Levels {
+		if level.Reached {
+			fmt.Fprintf(a.out, "%s: at or below %s (%s credits)\n", level.Kind, level.Threshold, level.At)
+		}
+	}
+}

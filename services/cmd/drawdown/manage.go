@@ -1,0 +1,336 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/catalog"
+)
+
+type flagType = pflag.Flag
+
+const (
+	typeJSON = "application/json"
+	typeYAML = "application/yaml"
+)
+
+// parent makes a command that only groups others.
+func parent(use, short string, commands ...*cobra.Command) *cobra.Command {
+	command := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, args []string) error {
+		return usageError("expected a subcommand; see drawdown %s --help", c.Name())
+	}}
+	command.AddCommand(commands...)
+	return command
+}
+
+// document reads the file a command names, or standard input for "-".
+func document(name string) ([]byte, error) {
+	if name == "-" {
+		text, err := io.ReadAll(os.Stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+		return text, nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read the file: %w", err)
+	}
+	return text, nil
+}
+
+func (a *app) planCommand() *cobra.Command {
+	apply := &cobra.Command{
+		Use: "apply FILE", Short: "Add or change a plan", Example: "  drawdown plan apply pro.yaml", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			text, err := document(args[0])
+			if err != nil {
+				return err
+			}
+			plan, err := catalog.ParsePlan(filepath.Base(args[0]), text)
+			if err != nil {
+				return err
+			}
+			return a.put(c, "/v1/plans/"+url.PathEscape(plan.Plan), typeYAML, text, func() {
+				fmt.Fprintf(a.out, "Plan %s is applied.\n", plan.Plan)
+			})
+		},
+	}
+	show := &cobra.Command{
+		Use: "show PLAN", Short: "Show a plan", Example: "  drawdown plan show pro", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.get(c, "/v1/plans/"+url.PathEscape(args[0])) },
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List the plans", Example: "  drawdown plan list", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.get(c, "/v1/plans") },
+	}
+	return parent("plan", "Plans: what accounts are given each period", apply, show, list)
+}
+
+func (a *app) ratecardCommand() *cobra.Command {
+	apply := &cobra.Command{
+		Use: "apply FILE", Short: "Add a version of a rate card", Example: "  drawdown ratecard apply prices.yaml", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			text, err := document(args[0])
+			if err != nil {
+				return err
+			}
+			card, err := catalog.ParseRateCard(filepath.Base(args[0]), text)
+			if err != nil {
+				return err
+			}
+			return a.applyCard(c, card, text)
+		},
+	}
+	var version int
+	show := &cobra.Command{
+		Use: "show CARD", Short: "Show a rate card", Example: "  drawdown ratecard show default --card-version 2", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			path := "/v1/ratecards/" + url.PathEscape(args[0])
+			if version > 0 {
+				path += fmt.Sprintf("?version=%d", version)
+			}
+			return a.get(c, path)
+		},
+	}
+	show.Flags().IntVar(&version, "card-version", 0, "the version; 0: the latest")
+	list := &cobra.Command{
+		Use: "list", Short: "List the rate cards", Example: "  drawdown ratecard list", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.get(c, "/v1/ratecards") },
+	}
+	return parent("ratecard", "Rate cards: what each call costs", apply, show, list)
+}
+
+func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	var stored events.RateCard
+	answer, err := client.call(c.Context(), http.MethodPut, "/v1/ratecards/"+url.PathEscape(card.Card), typeYAML, text, &stored)
+	if err != nil {
+		return err
+	}
+	return a.show(answer, func() {
+		from := "for all time"
+		if !stored.EffectiveFrom.IsZero() {
+			from = "from " + when(stored.EffectiveFrom)
+		}
+		fmt.Fprintf(a.out, "Rate card %s version %d, with %d rules, is in force %s.\n", stored.Card, stored.Version, len(stored.Rules), from)
+		if stored.Card != events.DefaultCard {
+			fmt.Fprintf(a.out, "Usage is rated by card %q; this one is kept beside it.\n", events.DefaultCard)
+		}
+	})
+}
+
+func (a *app) accountCommand() *cobra.Command {
+	var plan, start, file string
+	set := &cobra.Command{
+		Use: "set ACCOUNT", Short: "Put an account on a plan, or give it terms of its own", Args: cobra.ExactArgs(1),
+		Example: "  drawdown account set acme --plan pro\n  drawdown account set acme --file acme.yaml",
+		RunE: func(c *cobra.Command, args []string) error {
+			body, contentType, err := accountBody(plan, start, file)
+			if err != nil {
+				return err
+			}
+			return a.put(c, "/v1/accounts/"+url.PathEscape(args[0]), contentType, body, func() {
+				fmt.Fprintf(a.out, "Account %s is set.\n", args[0])
+			})
+		},
+	}
+	set.Flags().StringVar(&plan, "plan", "", "the plan")
+	set.Flags().StringVar(&start, "start", "", "when its first period starts, RFC 3339; default now")
+	set.Flags().StringVarP(&file, "file", "f", "", "file with plan, started_at and overrides, instead of the flags")
+	show := &cobra.Command{
+		Use: "show ACCOUNT", Short: "Show an account's settings", Example: "  drawdown account show acme", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return a.get(c, "/v1/accounts/"+url.PathEscape(args[0])) },
+	}
+	list := &cobra.Command{
+		Use: "list", Short: "List the accounts", Example: "  drawdown account list", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.listAll(c, "/v1/accounts", "accounts") },
+	}
+	return parent("account", "Accounts: who has credits", set, show, list)
+}
+
+func accountBody(plan, start, file string) (body []byte, contentType string, err error) {
+	if file != "" {
+		if plan != "" || start != "" {
+			return nil, "", usageError("--file says it all: expected no --plan or --start beside it")
+		}
+		body, err = document(file)
+		return body, typeYAML, err
+	}
+	settings := map[string]string{}
+	if plan != "" {
+		settings["plan"] = plan
+	}
+	if start != "" {
+		settings["started_at"] = start
+	}
+	body, err = json.Marshal(settings)
+	return body, typeJSON, err
+}
+
+func (a *app) grantCommand() *cobra.Command {
+	return parent("grant", "Grants: blocks of credits", a.grantAddCommand(), a.grantVoidCommand(), &cobra.Command{
+		Use: "list ACCOUNT", Short: "List an account's open grants", Example: "  drawdown grant list acme", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.get(c, "/v1/accounts/"+url.PathEscape(args[0])+"/grants")
+		},
+	})
+}
+
+func (a *app) grantAddCommand() *cobra.Command {
+	var id, source, effective, expires, note string
+	var priority uint8
+	add := &cobra.Command{
+		Use: "add ACCOUNT AMOUNT", Short: "Grant credits to an account", Args: cobra.ExactArgs(2),
+		Long: `Grant credits to an account. The id makes it safe to repeat: the same grant
+again changes nothing. Without --id a new one is made, and repeating the
+command grants again.`,
+		Example: "  drawdown grant add acme 500 --id invoice-1042 --expires 2027-12-31T00:00:00Z",
+		RunE: func(c *cobra.Command, args []string) error {
+			grant := map[string]any{"id": id, "amount": args[1]}
+			if id == "" {
+				grant["id"] = "cli-" + time.Now().UTC().Format("20060102T150405.000000000Z")
+			}
+			for name, value := range map[string]string{"source": source, "effective_at": effective, "expires_at": expires, "note": note} {
+				if value != "" {
+					grant[name] = value
+				}
+			}
+			if c.Flags().Changed("priority") {
+				grant["priority"] = priority
+			}
+			return a.command(c, "/v1/accounts/"+url.PathEscape(args[0])+"/grants", grant, fmt.Sprintf("Granted %s credits to %s as %s.", args[1], args[0], grant["id"]))
+		},
+	}
+	add.Flags().StringVar(&id, "id", "", "id of the grant, unique within the account")
+	add.Flags().StringVar(&source, "source", "", "prepaid, promo, top_up or adjustment; default prepaid")
+	add.Flags().StringVar(&effective, "effective", "", "when it may first be drawn, RFC 3339; default now")
+	add.Flags().StringVar(&expires, "expires", "", "when it ends, RFC 3339; default never")
+	add.Flags().Uint8Var(&priority, "priority", events.DefaultPriority, "0 to 255; a lower one is drawn first")
+	add.Flags().StringVar(&note, "note", "", "for people")
+	return add
+}
+
+func (a *app) grantVoidCommand() *cobra.Command {
+	var reason string
+	void := &cobra.Command{
+		Use: "void ACCOUNT GRANT", Short: "End a grant: what remains of it goes, its history stays", Args: cobra.ExactArgs(2),
+		Example: "  drawdown grant void acme invoice-1042 --reason refunded",
+		RunE: func(c *cobra.Command, args []string) error {
+			body := map[string]any{"account": args[0]}
+			if reason != "" {
+				body["reason"] = reason
+			}
+			return a.command(c, "/v1/grants/"+url.PathEscape(args[1])+"/void", body, fmt.Sprintf("Grant %s of %s is void.", args[1], args[0]))
+		},
+	}
+	void.Flags().StringVar(&reason, "reason", "", "why, for people")
+	return void
+}
+
+// get prints what a GET answers. The documents are small, so people read the
+// same JSON as machines do.
+func (a *app) get(c *cobra.Command, path string) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	answer, err := client.call(c.Context(), http.MethodGet, path, "", nil, nil)
+	if err != nil {
+		return err
+	}
+	return a.show(answer, func() { a.printJSON(answer) })
+}
+
+func (a *app) put(c *cobra.Command, path, contentType string, body []byte, said func()) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	answer, err := client.call(c.Context(), http.MethodPut, path, contentType, body, nil)
+	if err != nil {
+		return err
+	}
+	return a.show(answer, said)
+}
+
+// command posts a command about an account and prints its new balance.
+func (a *app) command(c *cobra.Command, path string, body map[string]any, said string) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode the request: %w", err)
+	}
+	var decision events.Decision
+	answer, err := client.call(c.Context(), http.MethodPost, path, typeJSON, text, &decision)
+	if err != nil {
+		return err
+	}
+	return a.show(answer, func() {
+		if decision.Outcome == events.Unchanged {
+			said = "Nothing changed: the same command was applied before."
+		}
+		fmt.Fprintln(a.out, said)
+		if decision.Balance != nil {
+			fmt.Fprintf(a.out, "Available: %s. Overage: %s.\n", decision.Balance.Available, decision.Balance.Overage)
+		}
+	})
+}
+
+// listAll follows a list's pages and prints one document.
+func (a *app) listAll(c *cobra.Command, path, field string) error {
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	items := []json.RawMessage{}
+	for cursor := ""; ; {
+		page := map[string]json.RawMessage{}
+		if _, err := client.call(c.Context(), http.MethodGet, withCursor(path, cursor), "", nil, &page); err != nil {
+			return err
+		}
+		var some []json.RawMessage
+		if err := json.Unmarshal(page[field], &some); err != nil {
+			return fmt.Errorf("decode a page of %s: %w", field, err)
+		}
+		items = append(items, some...)
+		cursor = ""
+		if next, ok := page["next"]; ok {
+			if err := json.Unmarshal(next, &cursor); err != nil {
+				return fmt.Errorf("decode the cursor of %s: %w", field, err)
+			}
+		}
+		if cursor == "" || len(some) == 0 {
+			break
+		}
+	}
+	return a.showValue(map[string]any{field: items}, func() { a.printRows(items) })
+}
+
+func withCursor(path, cursor string) string {
+	if cursor == "" {
+		return path
+	}
+	separator := "?"
+	if strings.Contains(path, "?") {
+		separator = "&"
+	}
+	return path + separator + "cursor=" + url.QueryEscape(cursor)
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/drawdown-credits/drawdown/events/emit"
+	"github.com/drawdown-credits/drawdown/services/enforcer"
+	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/projector/balances"
+	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
+	"github.com/drawdown-credits/drawdown/services/rater"
+)
+
+// world is what every service works with.
+type world struct {
+	app      *app
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	streams  *stream.Streams
+	registry *prometheus.Registry
+	log      *slog.Logger
+}
+
+const connectTimeout = 30 * time.Second
+
+// enter connects to NATS and makes sure that the streams are there.
+func (a *app) enter(ctx context.Context, natsURL, name string, log *slog.Logger) (*world, error) {
+	nc, err := nats.Connect(natsURL, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("disconnected from NATS", "err", err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { log.Info("reconnected to NATS") }))
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	bounded, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	streams, err := stream.Ensure(bounded, js, stream.Config{
+		Partitions: a.cfg.Partitions, Replicas: a.cfg.Replicas, UsageMaxBytes: a.cfg.UsageMaxBytes,
+	})
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &world{app: a, nc: nc, js: js, streams: streams, registry: registry, log: log}, nil
+}
+
+func (w *world) logger(service string) *slog.Logger { return w.log.With("service", service) }
+
+func (w *world) rater(ctx context.Context) error {
+	return rater.New(w.js, rater.Config{
+		Partitions: w.streams.Partitions, MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("rater"), Metrics: w.registry,
+	}).Run(ctx)
+}
+
+func (w *world) balances(ctx context.Context) error {
+	p, err := balances.New(balances.Config{
+		NATS: w.nc, JetStream: w.js, Streams: w.streams, Logger: w.logger("projector"), Registerer: w.registry,
+	})
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}
+
+func (w *world) clickhouse(ctx context.Context, dsn string) error {
+	p, err := clickhouse.New(clickhouse.Config{
+		DSN: dsn, JetStream: w.js, FlushEvery: w.app.cfg.FlushInterval, Logger: w.logger("projector"), Metrics: w.registry,
+	})
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}
+
+// projector runs both projections. One that stops leaves the other running.
+func (w *world) projector(ctx context.Context, dsn string) error {
+	var group errgroup.Group
+	group.Go(func() error { return w.apart(ctx, "balances", w.balances) })
+	group.Go(func() error {
+		return w.apart(ctx, "clickhouse", func(ctx context.Context) error { return w.clickhouse(ctx, dsn) })
+	})
+	return group.Wait()
+}
+
+// apart runs a part whose failure must not end the others: it is logged at
+// once and returned when all end.
+func (w *world) apart(ctx context.Context, part string, run func(context.Context) error) error {
+	err := run(ctx)
+	if err != nil && ctx.Err() == nil {
+		w.log.Error("part stopped", "part", part, "err", err)
+	}
+	return err
+}
+
+func (w *world) enforcer(ctx context.Context) error {
+	e, err := enforcer.New(enforcer.Config{
+		JetStream: w.js, Streams: w.streams, Logger: w.logger("enforcer"), Registerer: w.registry,
+	})
+	if err != nil {
+		return err
+	}
+	return e.Run(ctx)
+}
+
+// gateway serves HTTP on listener. ClickHouse is needed for history alone.
+func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn string) error {
+	emitter, err := emit.New(w.nc, emit.Options{Partitions: w.streams.Partitions})
+	if err != nil {
+		return fmt.Errorf("build the emitter: %w", err)
+	}
+	defer func() {
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := emitter.Close(bounded); err != nil {
+			w.log.Warn("emitter closed with events unacknowledged", "err", err)
+		}
+	}()
+	_ = dsn // TMP
+	g, err := gateway.New(gateway.Config{
+		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, APIKey: key,
+		MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = g.Close() }() // ends with its connection
+	return g.Serve(ctx, listener)
+}
+
+// service makes the command of one service that runs alone.
+func (a *app) service(use, short string, run func(ctx context.Context, w *world) error) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: cobra.NoArgs,
+		Example: "  DRAWDOWN_NATS_URL=nats://nats:4222 drawdown " + use,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if a.cfg.NATSURL == "" {
+				return usageError("DRAWDOWN_NATS_URL is empty: expected the NATS server to connect to")
+			}
+			log := a.logger(a.errs)
+			w, err := a.enter(c.Context(), a.cfg.NATSURL, "drawdown-"+use, log)
+			if err != nil {
+				return err
+			}
+			defer w.nc.Close()
+			log.Info("started", "service", use, "partitions", w.streams.Partitions)
+			err = run(c.Context(), w)
+			log.Info("stopped", "service", use)
+			if c.Context().Err() != nil {
+				return nil
+			}
+			return err
+		},
+	}
+}
+
+func (a *app) raterCommand() *cobra.Command {
+	return a.service("rater", "Run the rater: usage events in, debits on the ledger", func(ctx context.Context, w *world) error {
+		return w.withOperations(ctx, w.rater)
+	})
+}
+
+func (a *app) projectorCommand() *cobra.Command {
+	return a.service("projector", "Run the projector: the ledger in, balances and ClickHouse rows out", func(ctx context.Context, w *world) error {
+		if a.cfg.ClickHouseDSN == "" {
+			return usageError("DRAWDOWN_CLICKHOUSE_DSN is empty: expected clickhouse://user:password@host:9000/drawdown")
+		}
+		return w.withOperations(ctx, func(ctx context.Context) error { return w.projector(ctx, a.cfg.ClickHouseDSN) })
+	})
+}
+
+func (a *app) enforcerCommand() *cobra.Command {
+	return a.service("enforcer", "Run the enforcer: balances in, signals out", func(ctx context.Context, w *world) error {
+		return w.withOperations(ctx, w.enforcer)
+	})
+}
+
+func (a *app) gatewayCommand() *cobra.Command {
+	return a.service("gateway", "Run the gateway: HTTP in and out", func(ctx context.Context, w *world) error {
+		if a.cfg.APIKey == "" {
+			return usageError("DRAWDOWN_API_KEY is empty: expected the key that callers present")
+		}
+		if a.cfg.ClickHouseDSN == "" {
+			return usageError("DRAWDOWN_CLICKHOUSE_DSN is empty: expected clickhouse://user:password@host:9000/drawdown")
+		}
+		listener, err := listen(a.cfg.HTTPAddr, "--http-addr")
+		if err != nil {
+			return err
+		}
+		return w.gateway(ctx, listener, a.cfg.APIKey, a.cfg.ClickHouseDSN)
+	})
+}
+
+// withOperations serves /metrics and /healthz beside a service without a
+// gateway.
+func (w *world) withOperations(ctx context.Context, run func(context.Context) error) error {
+	listener, err := listen(w.app.cfg.MetricsAddr, "--metrics-addr")
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(w.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) {
+		if !w.nc.IsConnected() {
+			http.Error(rw, "not connected to NATS", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(rw, "ok")
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve metrics: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		return server.Close()
+	})
+	group.Go(func() error { return run(ctx) })
+	return group.Wait()
+}

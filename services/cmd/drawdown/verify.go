@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"github.com/drawdown-credits/drawdown/services/internal/analytics"
+	"github.com/drawdown-credits/drawdown/services/internal/audit"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+)
+
+func (a *app) verifyCommand() *cobra.Command {
+	var settle time.Duration
+	command := &cobra.Command{
+		Use: "verify", Short: "Check that usage, ledger, balances, signals and ClickHouse agree", Args: cobra.NoArgs,
+		Long: `Read everything from its beginning, fold the ledger anew and compare: every
+usage event charged once or dead-lettered; no credit lost; every balance as the
+ledger says; signals numbered without a gap; ClickHouse equal, raw and rolled
+up. It changes nothing. Exit status 1 when something differs.`,
+		Example: "  drawdown verify",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.verify(c.Context(), settle) },
+	}
+	command.Flags().DurationVar(&settle, "settle", time.Minute, "how long to wait for the services to catch up first")
+	return command
+}
+
+func (a *app) verify(ctx context.Context, settle time.Duration) error {
+	natsURL, dsn, err := a.stores()
+	if err != nil {
+		return err
+	}
+	nc, err := nats.Connect(natsURL, nats.Name("drawdown-verify"))
+	if err != nil {
+		return fmt.Errorf("connect to NATS; is it running? %w", err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	streams, err := stream.Open(ctx, js)
+	if err != nil {
+		return err
+	}
+	history, err := analytics.Open(dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = history.Close() }() // nothing is written over it
+	show, clear := a.auditProgress()
+	report, err := audit.Run(ctx, audit.Config{Streams: streams, Analytics: history, Settle: settle, Progress: show})
+	clear()
+	if err != nil {
+		return err
+	}
+	if err := a.showValue(report, func() { a.printReport(report) }); err != nil {
+		return err
+	}
+	if len(report.Differences) > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// stores returns where NATS and ClickHouse are: from the settings, or else
+// from the data folder of a running installation.
+func (a *app) stores() (natsURL, dsn string, err error) {
+	if a.cfg.NATSURL != "" && a.cfg.ClickHouseDSN != "" {
+		return a.cfg.NATSURL, a.cfg.ClickHouseDSN, nil
+	}
+	endpoints, err := a.dataDir().ReadEndpoints()
+	if err != nil {
+		return "", "", err
+	}
+	if a.cfg.NATSURL != "" {
+		endpoints.NATS = a.cfg.NATSURL
+	}
+	if a.cfg.ClickHouseDSN != "" {
+		endpoints.ClickHouse = a.cfg.ClickHouseDSN
+	}
+	return endpoints.NATS, endpoints.ClickHouse, nil
+}
+
+// auditProgress draws each step of an audit for people at a screen.
+func (a *app) auditProgress() (show func(step string, done, total uint64), clear func()) {
+	if a.format != "text" || !isTerminal(os.Stderr) {
+		return nil, func() {}
+	}
+	var bar *progressbar.ProgressBar
+	current := ""
+	show = func(step string, done, total uint64) {
+		if step != current {
+			if bar != nil {
+				_ = bar.Finish() // only draws
+			}
+			bar = progressbar.NewOptions64(int64(total), progressbar.OptionSetDescription("checking "+step),
+				progressbar.OptionSetWriter(os.Stderr), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+			current = step
+		}
+		_ = bar.Set64(int64(done)) // only draws
+	}
+	return show, func() {
+		if bar != nil {
+			_ = bar.Finish() // only draws
+		}
+	}
+}
+
+func (a *app) printReport(r *audit.Report) {
+	table(a.out,
+		[]any{"usage", fmt.Sprintf("%d events in %d messages: %d charged, %d duplicates, %d dead-lettered", r.Usage.Events, r.Usage.Messages, r.Usage.Charged, r.Usage.Duplicates, r.Usage.Rejected)},
+		[]any{"ledger", fmt.Sprintf("%d entries of %d accounts through sequence %d", r.Ledger.Entries, r.Ledger.Accounts, r.Ledger.Sequence)},
+		[]any{"granted", fmt.Sprintf("%s = %s remaining + %s drawn + %s expired + %s voided", r.Credits.Granted, r.Credits.Remaining, r.Credits.Drawn, r.Credits.Expired, r.Credits.Voided)},
+		[]any{"charged", fmt.Sprintf("%s = %s drawn + %s overage + %s forgiven", r.Credits.Charged, r.Credits.Drawn, r.Credits.Overage, r.Credits.Forgiven)},
+		[]any{"signals", r.Signals},
+		[]any{"clickhouse", r.ClickHouse},
+	)
+	for _, d := range r.Differences {
+		fmt.Fprintf(a.out, "DIFFERENCE  %s: %s\n", d.Where, d.Detail)
+	}
+	if r.MoreDifferences > 0 {
+		fmt.Fprintf(a.out, "and %d more differences\n", r.MoreDifferences)
+	}
+	if len(r.Differences) == 0 {
+		fmt.Fprintln(a.out, "Everything agrees.")
+	}
+}
