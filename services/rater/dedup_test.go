@@ -11,7 +11,7 @@ func TestKeysOfDifferentEventsDiffer(t *testing.T) {
 	if keyOf("a", "bc") == keyOf("ab", "c") || keyOf("a", "") == keyOf("", "a") {
 		t.Error("the border between source and id is lost")
 	}
-	if keyOf("a", "b") != keyOf("a", "b") {
+	if first, again := keyOf("a", "b"), keyOf("a", "b"); first != again {
 		t.Error("one event has two keys")
 	}
 }

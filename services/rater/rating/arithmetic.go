@@ -9,8 +9,7 @@ import (
 // priceText holds the constant parts of the arithmetic.
 type priceText struct {
 	flat       string
-	beforeUnit []string // before and behind each unit's quantity
-	behindUnit []string
+	behindUnit []string // what follows each unit's quantity
 	behindPack string
 	min        string
 	terms      int
