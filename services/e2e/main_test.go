@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
 var (
@@ -56,11 +58,17 @@ type installation struct {
 	ended chan struct{}
 	out   *bytes.Buffer
 
-	HTTP string `json:"http"`
-	SQL  string `json:"clickhouse_url"`
+	HTTP       string `json:"http"`
+	NATS       string `json:"nats"`
+	ClickHouse string `json:"clickhouse"`
+	SQL        string `json:"clickhouse_url"`
+	EnginePID  int    `json:"engine_pid"`
 }
 
 const startTimeout = 2 * time.Minute
+
+// nullSignal asks whether a process is there.
+const nullSignal = syscall.Signal(0)
 
 // up starts an installation on data and waits until it takes events.
 func up(t *testing.T, data string, args ...string) *installation {
@@ -177,4 +185,21 @@ func (in *installation) sql(query string) [][]string {
 		rows = append(rows, strings.Split(strings.TrimSuffix(line, "\n"), "\t"))
 	}
 	return rows
+}
+
+// sqlAsService executes a statement with the services' rights.
+func (in *installation) sqlAsService(statement string) {
+	in.t.Helper()
+	options, err := clickhouse.ParseDSN(in.ClickHouse)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(in.t.Context(), statement); err != nil {
+		in.t.Fatalf("%s: %v", statement, err)
+	}
 }

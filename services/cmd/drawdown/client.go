@@ -66,7 +66,9 @@ func (p *problem) Error() string {
 		text = p.Title
 	}
 	for _, fault := range p.Errors {
-		text += "\n  " + faultLine(fault)
+		if line := faultLine(fault); !strings.HasSuffix(p.Detail, line) { // one fault is often all there is to say
+			text += "\n  " + line
+		}
 	}
 	return text
 }

@@ -9,12 +9,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 )
 
 func (a *app) ledgerCommand() *cobra.Command {
 	var limit int
 	command := &cobra.Command{
-		Use: "ledger ACCOUNT", Short: "Show what changed an account, oldest first", Example: "  drawdown ledger acme --limit 20", Args: cobra.ExactArgs(1),
+		Use: "ledger ACCOUNT", Short: "Show what changed an account, newest first", Example: "  drawdown ledger acme --limit 20", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.ledger(c, args[0], limit) },
 	}
 	command.Flags().IntVar(&limit, "limit", 0, "at most this many; 0: all")
@@ -26,39 +27,39 @@ func (a *app) ledger(c *cobra.Command, account string, limit int) error {
 	if err != nil {
 		return err
 	}
-	entries := []gateway.LedgerEntry{}
+	postings := []analytics.Posting{}
 	path := "/v1/accounts/" + url.PathEscape(account) + "/ledger"
 	for cursor := uint64(0); ; {
-		var page gateway.LedgerPage
-		if _, err := client.call(c.Context(), http.MethodGet, fmt.Sprintf("%s?limit=1000&cursor=%d", path, cursor), "", nil, &page); err != nil {
+		var page analytics.Page
+		if _, err := client.call(c.Context(), http.MethodGet, fmt.Sprintf("%s?limit=%d&cursor=%d", path, analytics.PageMax, cursor), "", nil, &page); err != nil {
 			return err
 		}
-		entries = append(entries, page.Entries...)
-		if cursor = page.Next; cursor == 0 || limit > 0 && len(entries) >= limit {
+		postings = append(postings, page.Postings...)
+		if cursor = page.Next; cursor == 0 || limit > 0 && len(postings) >= limit {
 			break
 		}
 	}
-	if limit > 0 && len(entries) > limit {
-		entries = entries[:limit]
+	if limit > 0 && len(postings) > limit {
+		postings = postings[:limit]
 	}
-	return a.showValue(map[string]any{"entries": entries}, func() {
+	return a.showValue(map[string]any{"postings": postings}, func() {
 		rows := [][]any{{"#", "AT", "KIND", "GRANTED", "CHARGED", "GONE", "AVAILABLE", "OVERAGE", "WHAT"}}
-		for _, e := range entries {
-			rows = append(rows, []any{e.Number, when(e.At), e.Kind, e.Granted, e.Charged, e.Expired + e.Voided, e.Available, e.Overage, what(e)})
+		for _, p := range postings {
+			rows = append(rows, []any{p.Number, when(p.At), p.Kind, p.Granted, p.Charged, p.Expired + p.Voided, p.Balance.Available, p.Balance.Overage, what(p)})
 		}
 		table(a.out, rows...)
 	})
 }
 
-// what names what an entry was about.
-func what(e gateway.LedgerEntry) string {
+// what names what a posting was about.
+func what(p analytics.Posting) string {
 	switch {
-	case e.Refused != "":
-		return "refused: " + e.Refused
-	case e.Debit != nil:
-		return e.Debit.Operation + ": " + e.Debit.Arithmetic
+	case p.Refused != "":
+		return "refused: " + p.Refused
+	case p.Event != nil:
+		return p.Event.Operation + ": " + p.Event.Arithmetic
 	}
-	return e.Grant
+	return p.Grant
 }
 
 func (a *app) explainCommand() *cobra.Command {
@@ -85,33 +86,32 @@ func (a *app) printExplanation(e gateway.Explanation) {
 	if e.DeadLetter != nil {
 		fmt.Fprintf(a.out, "Not charged. It is dead letter %d: %s: %s\n", e.DeadLetter.ID, e.DeadLetter.Reason, e.DeadLetter.Detail)
 	}
-	if e.Entry == nil || e.Entry.Debit == nil {
+	if e.Charge == nil || e.Charge.Posting.Event == nil {
 		return
 	}
-	d := e.Entry.Debit
+	p, usage := e.Charge.Posting, e.Charge.Posting.Event
 	rows := [][]any{
-		{"account", e.Account}, {"operation", d.Operation}, {"time", when(d.Time)},
-		{"charged", fmt.Sprintf("%s credits", d.Amount)}, {"because", d.Arithmetic},
-		{"by rule", fmt.Sprintf("%s of rate card %s version %d", d.Rule, d.Card, d.Version)},
+		{"account", p.Account}, {"operation", usage.Operation}, {"time", when(usage.Time)},
+		{"charged", fmt.Sprintf("%s credits", p.Charged)}, {"because", usage.Arithmetic},
+		{"by rule", fmt.Sprintf("%s of rate card %s version %d", usage.Rule, usage.Card, usage.Version)},
 	}
-	for i, draw := range e.Entry.Draws {
+	for i, draw := range p.Draws {
 		label := ""
 		if i == 0 {
 			label = "drawn from"
 		}
 		rows = append(rows, []any{label, fmt.Sprintf("%s: %s, which leaves %s", draw.Grant, draw.Amount, draw.Left)})
 	}
-	before := e.Entry.Available + e.Entry.Drawn
 	rows = append(rows,
-		[]any{"available", fmt.Sprintf("%s before, %s after", before, e.Entry.Available)},
-		[]any{"overage", fmt.Sprintf("%s before, %s after", e.Entry.Overage-(e.Entry.Charged-e.Entry.Drawn), e.Entry.Overage)},
-		[]any{"ledger", fmt.Sprintf("sequence %d, entry %d of the account, %s", e.Entry.Sequence, e.Entry.Number, when(e.Entry.At))},
+		[]any{"available", fmt.Sprintf("%s before, %s after", e.Charge.Before.Available, p.Balance.Available)},
+		[]any{"overage", fmt.Sprintf("%s before, %s after", e.Charge.Before.Overage, p.Balance.Overage)},
+		[]any{"ledger", fmt.Sprintf("sequence %d, posting %d of the account, %s", p.Sequence, p.Number, when(p.RecordedAt))},
 	)
-	if e.Usage != nil {
-		var quantities []string
-		for name, quantity := range e.Usage.Quantities {
-			quantities = append(quantities, name+"="+quantity.String())
-		}
+	var quantities []string
+	for name, quantity := range e.Charge.Usage.Quantities {
+		quantities = append(quantities, name+"="+quantity.String())
+	}
+	if len(quantities) > 0 {
 		rows = append(rows, []any{"quantities", strings.Join(sorted(quantities), " ")})
 	}
 	table(a.out, rows...)

@@ -20,6 +20,7 @@ import (
 	"github.com/drawdown-credits/drawdown/events/emit"
 	"github.com/drawdown-credits/drawdown/services/enforcer"
 	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
@@ -136,9 +137,13 @@ func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn str
 			w.log.Warn("emitter closed with events unacknowledged", "err", err)
 		}
 	}()
-	_ = dsn // TMP
+	history, err := analytics.Open(dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = history.Close() }() // nothing is written over it
 	g, err := gateway.New(gateway.Config{
-		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, APIKey: key,
+		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, APIKey: key,
 		MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
 	})
 	if err != nil {

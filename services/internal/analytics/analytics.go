@@ -87,7 +87,7 @@ type Posting struct {
 	// Event is the usage event of a debit.
 	Event *Event `json:"event,omitzero"`
 	// Balance is the account's after this posting.
-	Balance Balance `json:"balance"`
+	Balance Standing `json:"balance"`
 }
 
 // Draw is what one grant gave to a debit.
@@ -114,8 +114,8 @@ type Event struct {
 	Arithmetic string `json:"arithmetic"`
 }
 
-// Balance is an account's balance at one posting.
-type Balance struct {
+// Standing is an account's balance at one posting.
+type Standing struct {
 	Available events.Credits `json:"available"`
 	Held      events.Credits `json:"held"`
 	Overage   events.Credits `json:"overage"`

@@ -143,7 +143,7 @@ func TestAnEventIsExplainedWithItsRuleItsGrantsAndTheBalanceAround(t *testing.T)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := analytics.Explanation{
+			want := analytics.Charge{
 				Posting: analytics.Posting{
 					Account: "ada", Number: 4, Kind: "debit", Sequence: 4, Drawn: credit("8.000001"), Charged: credit("8.000001"),
 					Draws: []analytics.Draw{{Grant: "first", Amount: credit("6")}, {Grant: "second", Amount: credit("2.000001"), Left: credit("2.999999")}},
@@ -151,10 +151,10 @@ func TestAnEventIsExplainedWithItsRuleItsGrantsAndTheBalanceAround(t *testing.T)
 						Source: "/api", ID: "e2", Time: noon.Add(time.Hour), Operation: "POST /chat", Project: "web", Key: "k2",
 						UsageSequence: 7, UsageIndex: 1, Card: "default", Version: 3, Rule: "chat", Arithmetic: "1 × 1 = 1",
 					},
-					Balance: analytics.Balance{Available: credit("2.999999"), Remaining: credit("2.999999")},
+					Balance: analytics.Standing{Available: credit("2.999999"), Remaining: credit("2.999999")},
 				},
-				Before: analytics.Balance{Available: credit("11"), Remaining: credit("11")},
-				Usage: analytics.Usage{
+				Before: analytics.Standing{Available: credit("11"), Remaining: credit("11")},
+				Usage: analytics.Details{
 					Status: 201, Quantities: map[string]events.Quantity{"tokens": events.MustQuantity("374.000000000001")}, Attributes: map[string]string{"model": "large"},
 				},
 			}
@@ -164,7 +164,7 @@ func TestAnEventIsExplainedWithItsRuleItsGrantsAndTheBalanceAround(t *testing.T)
 			if _, err := db.Explain(t.Context(), "/other", "e2"); !errors.Is(err, analytics.ErrNotFound) {
 				t.Errorf("an unknown event: %v, want ErrNotFound", err)
 			}
-			if first, err := db.Explain(t.Context(), "/api", "e4"); err != nil || first.Before != (analytics.Balance{}) || first.Posting.Balance.Overage != credit("2") {
+			if first, err := db.Explain(t.Context(), "/api", "e4"); err != nil || first.Before != (analytics.Standing{}) || first.Posting.Balance.Overage != credit("2") {
 				t.Errorf("an account's first debit: %+v, %v", first, err)
 			}
 		})

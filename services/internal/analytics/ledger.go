@@ -47,18 +47,18 @@ func (db *DB) Ledger(ctx context.Context, account string, cursor uint64, limit i
 	return page, nil
 }
 
-// Explanation is the story of one usage event: what it cost, why, and which
+// Charge is the story of one usage event: what it cost, why, and which
 // grants paid.
-type Explanation struct {
+type Charge struct {
 	Posting Posting `json:"posting"`
 	// Before is the account's balance when the debit came; Posting has the one
 	// after.
-	Before Balance `json:"before"`
-	Usage  Usage   `json:"usage"`
+	Before Standing `json:"before"`
+	Usage  Details  `json:"usage"`
 }
 
-// Usage is what a usage event said it used.
-type Usage struct {
+// Details are what a usage event said it used.
+type Details struct {
 	Status     uint16                     `json:"status,omitzero"`
 	Quantities map[string]events.Quantity `json:"quantities,omitempty"`
 	Attributes map[string]string          `json:"attributes,omitempty"`
@@ -66,15 +66,15 @@ type Usage struct {
 
 // Explain tells the story of the usage event with this source and id. It
 // returns ErrNotFound when ClickHouse holds no debit of it.
-func (db *DB) Explain(ctx context.Context, source, id string) (Explanation, error) {
+func (db *DB) Explain(ctx context.Context, source, id string) (Charge, error) {
 	postings, err := db.postings(ctx, "WHERE event_id = ? AND event_source = ? AND kind = 'debit' ORDER BY ledger_seq LIMIT 1", id, source)
 	if err != nil {
-		return Explanation{}, fmt.Errorf("explain event %s of %s: %w", id, source, err)
+		return Charge{}, fmt.Errorf("explain event %s of %s: %w", id, source, err)
 	}
 	if len(postings) == 0 {
-		return Explanation{}, fmt.Errorf("explain event %s of %s: %w", id, source, ErrNotFound)
+		return Charge{}, fmt.Errorf("explain event %s of %s: %w", id, source, ErrNotFound)
 	}
-	out := Explanation{Posting: postings[0]}
+	out := Charge{Posting: postings[0]}
 	before, err := db.postings(ctx, "WHERE account = ? AND account_seq = ? LIMIT 1", out.Posting.Account, out.Posting.Number-1)
 	if err != nil {
 		return out, fmt.Errorf("read the balance before event %s of %s: %w", id, source, err)
@@ -89,8 +89,8 @@ func (db *DB) Explain(ctx context.Context, source, id string) (Explanation, erro
 }
 
 // usageOf reads the usage event of a debit; a refused debit has none.
-func (db *DB) usageOf(ctx context.Context, p Posting) (Usage, error) {
-	var u Usage
+func (db *DB) usageOf(ctx context.Context, p Posting) (Details, error) {
+	var u Details
 	rows, err := db.conn.Query(ctx, `SELECT status, mapApply((name, value) -> (name, toString(value)), quantities), attributes
 		FROM usage_events WHERE account = ? AND ledger_seq = ? AND entry_index = ? LIMIT 1`, p.Account, p.Sequence, p.Index)
 	if err != nil {
