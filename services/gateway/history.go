@@ -29,8 +29,8 @@ type Analytics interface {
 // Explanation says what became of one usage event: it was charged, or could
 // not be rated.
 type Explanation struct {
-	Charge     *analytics.Charge `json:"charge,omitempty" doc:"What it cost and why."`
-	DeadLetter *DeadLetterSummary     `json:"deadletter,omitempty" doc:"Why it could not be rated."`
+	Charge     *analytics.Charge  `json:"charge,omitempty" doc:"What it cost and why."`
+	DeadLetter *DeadLetterSummary `json:"deadletter,omitempty" doc:"Why it could not be rated."`
 }
 
 const (
