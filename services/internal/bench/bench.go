@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
@@ -83,6 +84,29 @@ func (r *Run) usage(series, account string, i int) events.Usage {
 			Quantities: map[string]events.Quantity{"tokens_in": events.WholeQuantity(374), "tokens_out": events.WholeQuantity(44)},
 			Attributes: map[string]string{"model": "large", "region": "eu"}},
 	}
+}
+
+// fund gives the accounts of a series credits enough for any benchmark, so
+// that what is measured is not a storm of signals.
+func (r *Run) fund(ctx context.Context, series string) error {
+	return r.grantAll(ctx, series, r.Accounts, events.MaxCredits)
+}
+
+const grantsAtOnce = 16
+
+func (r *Run) grantAll(ctx context.Context, series string, n int, amount events.Credits) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(grantsAtOnce)
+	for i := range n {
+		account := r.account(series, i)
+		group.Go(func() error {
+			if err := r.Grant(ctx, account, amount); err != nil {
+				return fmt.Errorf("grant to %s: %w", account, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // charged watches balances until the accounts of a series have been charged

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,10 +18,8 @@ const trialTimeout = 10 * time.Second
 // event that takes an account's last credits credits.exhausted arrives.
 func (r *Run) Exhaustion(ctx context.Context, series string, load float64) (Latency, error) {
 	r.Progress("exhaustion at %.0f events/s: %d trials …", load, r.Trials)
-	for i := range r.Trials {
-		if err := r.Grant(ctx, r.account(series, i), r.Price); err != nil {
-			return Latency{}, fmt.Errorf("grant to %s: %w", r.account(series, i), err)
-		}
+	if err := errors.Join(r.grantAll(ctx, series, r.Trials, r.Price), r.fund(ctx, series+"-load")); err != nil {
+		return Latency{}, err
 	}
 	heard := make(chan *nats.Msg, 1024)
 	subscription, err := r.NATS.ChanSubscribe("credits.exhausted.*", heard)

@@ -133,6 +133,9 @@ func consume(ctx context.Context, s jetstream.Stream, handle func(m jetstream.Ms
 // throughput times send and the arrival of every event in a balance.
 func (r *Run) throughput(ctx context.Context, series, how string, send func(context.Context) error) (Throughput, error) {
 	r.Progress("%s: %d events over %d accounts …", how, r.Events, r.Accounts)
+	if err := r.fund(ctx, series); err != nil {
+		return Throughput{}, err
+	}
 	wait, err := r.charged(ctx, series, r.Price*events.Credits(r.Events))
 	if err != nil {
 		return Throughput{}, err
