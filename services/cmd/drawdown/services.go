@@ -74,14 +74,10 @@ func (w *world) rater(ctx context.Context) error {
 	}).Run(ctx)
 }
 
-func (w *world) balances(ctx context.Context) error {
-	p, err := balances.New(balances.Config{
+func (w *world) balances() (*balances.Projector, error) {
+	return balances.New(balances.Config{
 		NATS: w.nc, JetStream: w.js, Streams: w.streams, Logger: w.logger("projector"), Registerer: w.registry,
 	})
-	if err != nil {
-		return err
-	}
-	return p.Run(ctx)
 }
 
 func (w *world) clickhouse(ctx context.Context, dsn string) error {
@@ -95,9 +91,9 @@ func (w *world) clickhouse(ctx context.Context, dsn string) error {
 }
 
 // projector runs both projections. One that stops leaves the other running.
-func (w *world) projector(ctx context.Context, dsn string) error {
+func (w *world) projector(ctx context.Context, folded *balances.Projector, dsn string) error {
 	var group errgroup.Group
-	group.Go(func() error { return w.apart(ctx, "balances", w.balances) })
+	group.Go(func() error { return w.apart(ctx, "balances", folded.Run) })
 	group.Go(func() error {
 		return w.apart(ctx, "clickhouse", func(ctx context.Context) error { return w.clickhouse(ctx, dsn) })
 	})
@@ -190,7 +186,11 @@ func (a *app) projectorCommand() *cobra.Command {
 		if a.cfg.ClickHouseDSN == "" {
 			return usageError("DRAWDOWN_CLICKHOUSE_DSN is empty: expected clickhouse://user:password@host:9000/drawdown")
 		}
-		return w.withOperations(ctx, func(ctx context.Context) error { return w.projector(ctx, a.cfg.ClickHouseDSN) })
+		folded, err := w.balances()
+		if err != nil {
+			return err
+		}
+		return w.withOperations(ctx, func(ctx context.Context) error { return w.projector(ctx, folded, a.cfg.ClickHouseDSN) })
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/config"
 	"github.com/drawdown-credits/drawdown/services/internal/engine"
 	"github.com/drawdown-credits/drawdown/services/internal/natsserver"
+	"github.com/drawdown-credits/drawdown/services/projector/balances"
 )
 
 func (a *app) upCommand() *cobra.Command {
@@ -166,32 +167,67 @@ func (in *installation) close(a *app) {
 	}
 }
 
-// serve runs the services until ctx ends.
+// serve runs the services until ctx ends. HTTP is served once the balances are
+// folded, for until then no command is answered.
 func (a *app) serve(ctx context.Context, w *world, in *installation, demo bool) error {
+	folded, err := w.balances()
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	dsn := in.engine.NativeDSN(engine.Database)
 	group.Go(func() error { return w.rater(ctx) })
-	group.Go(func() error { return w.projector(ctx, dsn) })
+	group.Go(func() error { return w.projector(ctx, folded, dsn) })
 	group.Go(func() error { return w.enforcer(ctx) })
-	group.Go(func() error { return w.gateway(ctx, in.listener, in.key, dsn) })
 	group.Go(func() error {
-		if err := a.awaitReady(ctx, "http://"+in.listener.Addr().String()); err != nil {
+		if err := a.awaitFolded(ctx, folded); err != nil {
 			return err
 		}
-		a.progress("  gateway     http://%s", in.listener.Addr())
-		if demo {
-			if err := a.demo(ctx, w, in); err != nil {
-				return err
-			}
-		}
-		a.printNext(in)
-		return nil
+		return w.gateway(ctx, in.listener, in.key, dsn)
 	})
-	err := group.Wait()
+	group.Go(func() error { return a.welcome(ctx, w, in, demo) })
+	err = group.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
+}
+
+// welcome shows a person what runs, the demo if asked, and what to try.
+func (a *app) welcome(ctx context.Context, w *world, in *installation, demo bool) error {
+	if err := a.awaitReady(ctx, "http://"+in.listener.Addr().String()); err != nil {
+		return err
+	}
+	a.progress("  gateway     http://%s", in.listener.Addr())
+	if demo {
+		if err := a.demo(ctx, w, in); err != nil && ctx.Err() == nil {
+			in.log.Error("demo ended early", "err", err)
+			a.progress("  The demo ended early: %v", err)
+		}
+	}
+	a.printNext(in)
+	return nil
+}
+
+// awaitFolded waits until all balances stand at the end of the ledger, and says
+// so if that takes long.
+func (a *app) awaitFolded(ctx context.Context, folded *balances.Projector) error {
+	const tellAfter = 2 * time.Second
+	began, told := time.Now(), time.Time{}
+	for !folded.Ready() {
+		if time.Since(began) > tellAfter && time.Since(told) > tellAfter {
+			through := uint64(0)
+			for _, s := range folded.Status() {
+				through = max(through, s.Sequence)
+			}
+			a.progress("  ledger      folding the balances, at sequence %d", through)
+			told = time.Now()
+		}
+		if err := pause(ctx, readyPoll/5); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listen opens a TCP listener; flag is what chooses another address.
