@@ -133,7 +133,7 @@ func (p *Projection) retry(ctx context.Context, what func(attempt int) error) er
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.Is(err, ErrDiverged), errors.Is(err, errLost):
+		case errors.Is(err, ErrDiverged):
 			return err
 		}
 		p.status.retry(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -188,6 +189,53 @@ func TestACrashBetweenTheTwoInsertsOfABatchIsMended(t *testing.T) {
 	}
 }
 
+// losing is an inserter before whose nth insert something happens, once.
+type losing struct {
+	inserter
+	n      int
+	happen func()
+}
+
+func (l *losing) insert(ctx context.Context, i insert) error {
+	if l.n--; l.n == 0 {
+		l.happen()
+		return errors.New("the power went")
+	}
+	return l.inserter.insert(ctx, i)
+}
+
+func TestAClickHouseThatLostWhatItAcknowledgedStopsTheProjection(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t, 9), enginetest.Database(t)
+	w.write(100)
+	conn := connect(t, dsn)
+	p := w.projection(dsn, 50)
+	p.newInserter = func(o *driver.Options) inserter {
+		return &losing{inserter: newInserter(o), n: 6, happen: func() { exec(t, conn, "TRUNCATE TABLE ledger") }}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
+	defer cancel()
+	if err := p.Run(ctx); !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "and now ends with 0-0") {
+		t.Errorf("stops with %v", err)
+	}
+}
+
+func TestABatchThatATableRemembersWithoutItsRowsStopsTheProjection(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t, 9), enginetest.Database(t)
+	w.write(100)
+	w.project(dsn, 50)
+	conn := connect(t, dsn)
+	at, err := readPosition(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, conn, "DELETE FROM ledger WHERE batch_first = "+strconv.FormatUint(at.ledger.first, 10)) // its token stays
+	if err := w.mustStop(dsn); !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "took batch "+at.ledger.span.String()+" for one that it has") {
+		t.Errorf("stops with %v", err)
+	}
+}
+
 func TestAnEngineThatIsDownForAWhileIsCaughtUpWith(t *testing.T) {
 	w, e := newWorld(t, 7), newCrashable(t)
 	dsn := e.NativeDSN(engine.Database)
@@ -197,8 +245,8 @@ func TestAnEngineThatIsDownForAWhileIsCaughtUpWith(t *testing.T) {
 	await(t, "the projection", func() bool { return p.Status().Through >= w.last() })
 	e.kill()
 	w.write(300)
-	await(t, "a second retry", func() bool { return p.Status().Retries >= 2 })
-	if s := p.Status(); s.Problem == "" || s.Through >= w.last() || s.Last != w.last() {
+	await(t, "a retry that sees how far the stream is", func() bool { return p.Status().Retries >= 2 && p.Status().Last == w.last() })
+	if s := p.Status(); s.Problem == "" || s.Through >= w.last() {
 		t.Errorf("status %+v while the engine is down; want a problem and how far it is behind", s)
 	}
 	e.start()
@@ -221,4 +269,34 @@ func TestARunThatBeginsBeforeTheEngineWaitsForIt(t *testing.T) {
 	e.start()
 	await(t, "the projection", func() bool { return p.Status().Through >= w.last() })
 	w.check(dsn)
+}
+
+func TestAnInsertOfADeadProjectorIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	e := enginetest.Engine(t)
+	name := enginetest.NewDatabase(t, e)
+	dsn := e.NativeDSN(name)
+	if err := Migrate(t.Context(), dsn); err != nil {
+		t.Fatal(err)
+	}
+	conn, late := connect(t, dsn), connect(t, dsn)
+	done := make(chan error, 1)
+	go func() {
+		ctx := driver.Context(context.Background(), driver.WithQueryID(newQueryID(name, "signals", "late")))
+		done <- late.Exec(ctx, "INSERT INTO signals (account, sequence) SELECT 'late', 1 + sleepEachRow(1)")
+	}()
+	var rows uint64
+	await(t, "the late insert", func() bool {
+		scan(t, conn, "SELECT count() FROM system.processes WHERE startsWith(query_id, '"+queryIDPrefix(name)+"')", &rows)
+		return rows > 0
+	})
+	if err := awaitInserts(t.Context(), conn, name); err != nil {
+		t.Fatal(err)
+	}
+	if scan(t, conn, "SELECT count() FROM signals", &rows); rows != 1 {
+		t.Errorf("the insert has %d rows when it is no longer waited for; want 1", rows)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

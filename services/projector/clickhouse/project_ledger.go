@@ -2,7 +2,6 @@ package clickhouse
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,10 +12,6 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
-
-// errLost reports that ClickHouse no longer holds a batch that it acknowledged,
-// as after a power cut. Beginning again from what it does hold heals that.
-var errLost = errors.New("ClickHouse lost a batch")
 
 // projectLedger fills batches from the stream while the one before is sent.
 func (p *Projection) projectLedger(ctx context.Context, conn driver.Conn, settings []setting) error {
@@ -46,7 +41,10 @@ func (p *Projection) projectLedger(ctx context.Context, conn driver.Conn, settin
 		projection: p, messages: reader.Messages(), folder: newFolder(), next: at.next(),
 		cutter: cutter{limits: p.limits, promised: promises},
 	}
-	w := &writer{projection: p, conn: conn, stream: s, settings: settings, inserter: p.newInserter(p.options), sent: at.ledger.span}
+	w := &writer{
+		projection: p, conn: conn, stream: s, settings: settings, inserter: p.newInserter(p.options),
+		sent: at.ledger.span, promised: len(promises),
+	}
 	defer w.inserter.close()
 	return pump(ctx, f, w)
 }
@@ -151,6 +149,7 @@ type writer struct {
 	settings   []setting
 	inserter   inserter
 	sent       span // the newest batch that ClickHouse acknowledged
+	promised   int  // how many batches may have been sent before this writer came
 }
 
 func (w *writer) run(ctx context.Context, full <-chan *batch, free chan<- *batch) error {
@@ -165,7 +164,7 @@ func (w *writer) run(ctx context.Context, full <-chan *batch, free chan<- *batch
 		if err := w.projection.retry(ctx, func(attempt int) error { return w.send(ctx, b, attempt) }); err != nil {
 			return err
 		}
-		w.sent = b.span
+		w.sent, w.promised = b.span, max(0, w.promised-1)
 		w.projection.status.rows("usage_events", b.usage.rows())
 		w.projection.status.rows("ledger", b.ledger.rows())
 		w.projection.status.written(events.StreamLedger, b.span.last)
@@ -191,6 +190,28 @@ func (w *writer) send(ctx context.Context, b *batch, attempt int) error {
 			return fmt.Errorf("insert %d rows of batch %s into table %s: %w", table.rows(), b.span, table.table, err)
 		}
 	}
+	if w.promised == 0 && attempt == 0 {
+		return nil
+	}
+	return w.confirm(ctx, b)
+}
+
+// confirm makes sure that b is there after it was sent again, or may have been:
+// a table that remembers b's token and not its rows drops it without a word.
+func (w *writer) confirm(ctx context.Context, b *batch) error {
+	for _, table := range []*columns{b.usage.columns, b.ledger.columns} {
+		if table.rows() == 0 {
+			continue
+		}
+		at, err := newestBatch(ctx, w.conn, table.table)
+		if err != nil {
+			return err
+		}
+		ahead := w.promised > 1 && table == b.usage.columns && at.first == b.span.last+1
+		if at.span != b.span && !ahead {
+			return diverged("table %s took batch %s for one that it has, and ends with %s", table.table, b.span, at.span)
+		}
+	}
 	return nil
 }
 
@@ -203,7 +224,8 @@ func (w *writer) insert(ctx context.Context, c *columns, s span) error {
 }
 
 // recheck makes sure, after an error, that ClickHouse still stands where it
-// stood: b can only follow what was sent before it.
+// stood: b can only follow what was sent before it. A server that lost what it
+// acknowledged may have kept the rollups of it, which would be filled twice.
 func (w *writer) recheck(ctx context.Context, b *batch) error {
 	if info, err := w.stream.Info(ctx); err == nil {
 		w.projection.status.seen(events.StreamLedger, info.State.LastSeq)
@@ -213,7 +235,7 @@ func (w *writer) recheck(ctx context.Context, b *batch) error {
 		return err
 	}
 	if at.span != w.sent && at.span != b.span {
-		return fmt.Errorf("%w: it acknowledged %s and now ends with %s", errLost, w.sent, at.span)
+		return diverged("ClickHouse acknowledged batch %s, and now ends with %s", w.sent, at.span)
 	}
 	return nil
 }
