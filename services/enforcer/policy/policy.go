@@ -71,13 +71,16 @@ func React(p Published, b events.Balance) []events.Signal {
 // pending returns the signals to publish of b, those of kind low from the
 // highest level down.
 func (p Published) pending(b events.Balance) []events.Signal {
+	stop, ok := hardStop(b.Levels)
+	if ok && stop.Reached && p.exhausted {
+		return nil // as it was told; what lay between, nobody saw
+	}
 	var signals []events.Signal
 	for i, l := range lows(b.Levels) {
 		if l.Reached && l.Since != nil && p.owesLow(i, *l.Since, b.Levels) {
 			signals = append(signals, signal(events.SignalLow, b, l, *l.Since))
 		}
 	}
-	stop, ok := hardStop(b.Levels)
 	switch {
 	case !ok:
 	case !stop.Reached && p.exhausted:

@@ -97,16 +97,16 @@ func TestReact(t *testing.T) {
 			seen: []events.Balance{at(2, "+stop=0@2"), at(3, "+50=50@3", "-stop=-5@3")},
 			want: []string{"1 exhausted 0 @2", "2 restored -5 @3", "3 low 50 @3"},
 		},
-		"a blip below the stop between two balances is told by nobody": {
+		"a blip below the stop between two balances is told by nobody either": {
 			seen: []events.Balance{at(2, "-stop=0@1"), at(5, "-stop=0@4")},
 		},
 		"a blip below a threshold between two balances is told when it ended below": {
 			seen: []events.Balance{at(2, "+20=20@2", "-stop=0@1"), at(6, "+20=20@5", "-stop=0@1")},
 			want: []string{"1 low 20 @2", "2 low 20 @5"},
 		},
-		"a blip above the stop between two balances tells exhausted by its new cause": {
-			seen: []events.Balance{at(2, "+stop=0@2"), at(6, "+stop=0@5")},
-			want: []string{"1 exhausted 0 @2", "2 exhausted 0 @5"},
+		"a blip above the stop between two balances is told by nobody": {
+			seen: []events.Balance{at(2, "+20=20@2", "+stop=0@2"), at(6, "+20=20@5", "+stop=0@5"), at(7, "-20=20@7", "-stop=0@7")},
+			want: []string{"1 low 20 @2", "2 exhausted 0 @2", "3 restored 0 @7"},
 		},
 		"a balance older than what was published is told nothing": {
 			seen: []events.Balance{at(5, "+20=20@2", "+stop=0@5"), at(4, "+20=20@2", "-stop=0@1"), at(6, "+20=20@2", "+stop=0@5")},

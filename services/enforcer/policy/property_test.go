@@ -29,9 +29,10 @@ var anyBalance = rapid.Custom(func(t *rapid.T) events.Balance {
 	return b
 })
 
-func TestReactSaysEverythingAtOnceAndTheSameEachTime(t *testing.T) {
+func TestReactSaysEverythingAtOnceTheSameEachTimeAndExhaustedInTurns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var published policy.Published
+		exhausted := false
 		for _, b := range rapid.SliceOfN(anyBalance, 1, 8).Draw(t, "balances") {
 			signals := policy.React(published, b)
 			if diff := cmp.Diff(signals, policy.React(published, b)); diff != "" {
@@ -39,6 +40,13 @@ func TestReactSaysEverythingAtOnceAndTheSameEachTime(t *testing.T) {
 			}
 			for _, s := range signals {
 				published = published.After(s)
+				if s.Kind == events.SignalLow {
+					continue
+				}
+				if exhausted == (s.Kind == events.SignalExhausted) {
+					t.Fatalf("%s is told although exhausted is %t already", s.Kind, exhausted)
+				}
+				exhausted = !exhausted
 			}
 			if again := policy.React(published, b); len(again) > 0 {
 				t.Fatalf("after %v it still tells %v", render(signals), render(again))

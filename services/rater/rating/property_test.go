@@ -199,7 +199,7 @@ func TestGlobAgreesWithARegularExpression(t *testing.T) {
 		pattern := strings.Join(rapid.SliceOfN(piece, 1, 8).Draw(t, "pattern"), "")
 		operation := strings.Join(rapid.SliceOfN(text, 0, 8).Draw(t, "operation"), "")
 		if len(pattern) > events.MaxStringBytes || strings.Contains(pattern, "***") {
-			t.Skip("not a glob")
+			return // three stars are no glob
 		}
 		card, err := rating.New(events.RateCard{Card: "c", Rules: []events.Rule{
 			{Name: "r", Match: events.Match{Operation: pattern}, Price: events.Price{Flat: quantity("1")}},
