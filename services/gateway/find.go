@@ -3,9 +3,9 @@ package gateway
 import (
 	"bytes"
 	"context"
-	"fmt"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // findDeadLetter looks for a usage event among the newest dead letters, at most
@@ -16,19 +16,19 @@ func (g *Gateway) findDeadLetter(ctx context.Context, source, id string) (*DeadL
 	}
 	bounded, cancel := g.bounded(ctx)
 	defer cancel()
-	info, err := g.Streams.DeadLetter.Info(bounded)
+	state, err := stream.State(bounded, g.JetStream, events.StreamDeadLetter)
 	if err != nil {
-		return nil, fmt.Errorf("look up stream of dead letters: %w", err)
+		return nil, err
 	}
-	if info.State.Msgs == 0 {
+	if state.Msgs == 0 {
 		return nil, nil
 	}
-	from := info.State.FirstSeq
-	if info.State.LastSeq > scanMax {
-		from = max(from, info.State.LastSeq-scanMax+1)
+	from := state.FirstSeq
+	if state.LastSeq > scanMax {
+		from = max(from, state.LastSeq-scanMax+1)
 	}
 	var found *DeadLetterSummary
-	_, err = g.scanDeadLetters(ctx, scan{from: from, limit: scanMax}, func(d events.DeadLetter, size int) bool {
+	_, err = g.scanDeadLetters(bounded, scan{from: from, limit: scanMax}, func(d events.DeadLetter, size int) bool {
 		if isEvent(d, source, id) {
 			s := summary(d, size)
 			found = &s

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -85,11 +86,11 @@ func (g *Gateway) readSignals(ctx context.Context, in *signalsInput) (*stream.Re
 		}
 		from = last + 1
 	case from == 0:
-		info, err := g.Streams.Signals.Info(bounded)
+		state, err := stream.State(bounded, g.JetStream, events.StreamSignals)
 		if err != nil {
-			return nil, fmt.Errorf("look up stream of signals: %w", err)
+			return nil, err
 		}
-		from = info.State.LastSeq + 1
+		from = state.LastSeq + 1
 	}
 	reader, err := stream.Read(bounded, g.Streams.Signals, from, "credits."+orAny(in.Kind)+"."+orAny(in.Account))
 	if err != nil {

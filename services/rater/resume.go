@@ -125,12 +125,12 @@ func (p *partition) verifyPosition(ctx context.Context) error {
 	case !errors.Is(err, jetstream.ErrMsgNotFound):
 		return fmt.Errorf("read message %d of stream %s: %w", p.position.Sequence, events.StreamUsage, err)
 	}
-	info, err := p.usage.Info(ctx)
+	state, err := stream.State(ctx, p.js, events.StreamUsage)
 	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", events.StreamUsage, err)
+		return err
 	}
-	if info.State.LastSeq < p.position.Sequence {
-		return lost(fmt.Sprintf("the ledger settled it, but the stream ends at %d: it lost its tail", info.State.LastSeq))
+	if state.LastSeq < p.position.Sequence {
+		return lost(fmt.Sprintf("the ledger settled it, but the stream ends at %d: it lost its tail", state.LastSeq))
 	}
 	return nil
 }

@@ -30,7 +30,14 @@ type Reader struct {
 	done     chan struct{}
 }
 
-const readerBuffer = 1024
+// A reader holds at most readerBytes that the server has delivered, and
+// readerBuffer messages beside them. The bytes are more than twice the largest
+// message a server of ours takes (8 MiB): half of them are asked for at a time,
+// and a message larger than what is asked for stalls the reader.
+const (
+	readerBuffer = 64
+	readerBytes  = 17 << 20
+)
 
 // Read opens a reader at sequence from (0 and 1 mean the beginning). Close it.
 func Read(ctx context.Context, s jetstream.Stream, from uint64, subjects ...string) (*Reader, error) {
@@ -44,7 +51,7 @@ func Read(ctx context.Context, s jetstream.Stream, from uint64, subjects ...stri
 		return nil, fmt.Errorf("read stream %s from %d: %w", s.CachedInfo().Config.Name, from, err)
 	}
 	r := &Reader{messages: make(chan Message, readerBuffer), done: make(chan struct{})}
-	r.consume, err = consumer.Consume(r.deliver, jetstream.PullMaxMessages(readerBuffer))
+	r.consume, err = consumer.Consume(r.deliver, jetstream.PullMaxBytes(readerBytes))
 	if err != nil {
 		return nil, fmt.Errorf("consume stream %s: %w", s.CachedInfo().Config.Name, err)
 	}

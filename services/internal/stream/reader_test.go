@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/natsserver"
 	"github.com/drawdown-credits/drawdown/services/internal/natstest"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
@@ -45,6 +46,30 @@ func TestReaderGivesEveryMessageOnceInOrderAcrossAServerRestart(t *testing.T) {
 	server.Restart()
 	publish(total/3, total)
 	read(total/6, total)
+}
+
+func TestReaderTakesMessagesOfEverySize(t *testing.T) {
+	js := natstest.Run(t).JetStream()
+	streams, err := stream.Ensure(t.Context(), js, stream.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := []int{0, 1, 1 << 20, natsserver.MaxPayload - 100, 3 << 20, natsserver.MaxPayload - 100, natsserver.MaxPayload - 100, 5}
+	for _, size := range sizes {
+		if _, err := js.Publish(t.Context(), events.LedgerSubject(0, events.WriterUsage), make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := stream.Read(t.Context(), streams.Ledger, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for i, size := range sizes {
+		if m, err := reader.Next(t.Context()); err != nil || len(m.Data) != size {
+			t.Fatalf("message %d: %d bytes, %v; want %d", i, len(m.Data), err, size)
+		}
+	}
 }
 
 func TestReaderStartsWhereItIsTold(t *testing.T) {

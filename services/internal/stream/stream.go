@@ -96,6 +96,16 @@ func Partitions(ctx context.Context, js jetstream.JetStream) (int, error) {
 	return n, nil
 }
 
+// State returns what a stream holds now. It asks over a handle of its own: Info
+// of a handle that several goroutines share writes to it.
+func State(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamState, error) {
+	s, err := js.Stream(ctx, name)
+	if err != nil {
+		return jetstream.StreamState{}, fmt.Errorf("look at stream %s: %w", name, err)
+	}
+	return s.CachedInfo().State, nil
+}
+
 func checkPartitions(ctx context.Context, js jetstream.JetStream, want int) error {
 	installed, err := Partitions(ctx, js)
 	switch {
