@@ -95,7 +95,7 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.tampering, func(t *testing.T) {
 			tt.do(t)
-			out, status := in.cli("verify", "-o", "json", "--settle", "20s")
+			out, status := in.cli("verify", "-o", "json", "--settle", "3s")
 			var r report
 			if err := json.Unmarshal([]byte(out), &r); err != nil {
 				t.Fatalf("verify: %v\n%s", err, out)

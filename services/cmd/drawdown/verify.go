@@ -27,7 +27,7 @@ up. It changes nothing. Exit status 1 when something differs.`,
 		Example: "  drawdown verify",
 		RunE:    func(c *cobra.Command, _ []string) error { return a.verify(c.Context(), settle) },
 	}
-	command.Flags().DurationVar(&settle, "settle", time.Minute, "how long to wait for the services to catch up first")
+	command.Flags().DurationVar(&settle, "settle", 30*time.Second, "how long the services may take to catch up before it counts as a difference")
 	return command
 }
 

@@ -4,7 +4,7 @@
 // service remembers, and changes nothing.
 //
 // It may run beside live traffic: everything is compared at one ledger
-// sequence, and balances that have moved on meanwhile are followed.
+// sequence, and accounts that have moved on since are left out.
 package audit
 
 import (
@@ -21,7 +21,8 @@ import (
 type Config struct {
 	Streams   *stream.Streams
 	Analytics *analytics.DB
-	// Settle is how long to wait for the services to catch up first.
+	// Settle is how long the services may take to catch up with the ends that
+	// the streams have when the audit begins.
 	Settle time.Duration
 	// Progress is told how far a step is; nil is fine.
 	Progress func(step string, done, total uint64)
@@ -90,19 +91,58 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		c.Progress = func(string, uint64, uint64) {}
 	}
 	r := &Report{Differences: []Difference{}}
-	if err := settle(ctx, c, r); err != nil {
+	deadline := time.Now().Add(c.Settle)
+	if err := r.settled(ctx, c, deadline); err != nil {
 		return nil, err
 	}
-	read, err := readLedger(ctx, c, r)
+	b, err := readLedger(ctx, c, r)
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []func(context.Context, Config, *book, *Report) error{
-		checkUsage, checkBalances, checkSignals, checkClickHouse,
-	} {
-		if err := step(ctx, c, read, r); err != nil {
+	if err := checkUsage(ctx, c, b, r); err != nil {
+		return nil, err
+	}
+	for _, check := range []check{checkBalances, checkSignals, checkClickHouse} {
+		if err := r.eventually(ctx, c, deadline, b, check); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
+}
+
+// check compares one view of the ledger with the book.
+type check func(context.Context, Config, *book, *Report) error
+
+const settlePoll = 100 * time.Millisecond
+
+// eventually repeats a check until it finds nothing or time is up: a view may
+// stand a moment behind the ledger.
+func (r *Report) eventually(ctx context.Context, c Config, deadline time.Time, b *book, run check) error {
+	for {
+		found := &Report{Ledger: r.Ledger}
+		if err := run(ctx, c, b, found); err != nil {
+			return err
+		}
+		if len(found.Differences) == 0 || time.Now().After(deadline) {
+			r.Signals += found.Signals
+			r.ClickHouse += found.ClickHouse
+			r.Differences = append(r.Differences, found.Differences...)
+			r.MoreDifferences += found.MoreDifferences
+			return nil
+		}
+		if err := pause(ctx, settlePoll); err != nil {
+			return err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

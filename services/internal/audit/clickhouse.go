@@ -11,7 +11,15 @@ import (
 // checkClickHouse compares ClickHouse's totals of every account with the
 // fold's, and ClickHouse's tables with each other.
 func checkClickHouse(ctx context.Context, c Config, b *book, r *Report) error {
-	c.Progress("clickhouse", 0, 0)
+	through, err := c.Analytics.ProjectedThrough(ctx)
+	if err != nil {
+		return err
+	}
+	c.Progress("clickhouse", through, b.through)
+	if through < b.through {
+		r.differ("clickhouse", "table ledger holds the ledger through %d of %d", through, b.through)
+		return nil
+	}
 	accounts, err := c.Analytics.Accounts(ctx, b.through)
 	if err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 type book struct {
 	state   *ledger.State
 	through uint64 // the last sequence folded
-	reader  *stream.Reader
 
 	charged map[[16]byte]events.Position // of each usage event, by source and id
 	spans   []tally                      // by partition
@@ -41,17 +40,23 @@ func eventKey(source, id string) [16]byte {
 
 // readLedger folds the ledger up to its present end.
 func readLedger(ctx context.Context, c Config, r *Report) (*book, error) {
+	info, err := c.Streams.Ledger.Info(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look at stream %s: %w", events.StreamLedger, err)
+	}
 	reader, err := stream.Read(ctx, c.Streams.Ledger, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Close()
-	b := &book{
-		state: ledger.New(), charged: map[[16]byte]events.Position{},
-		spans: make([]tally, c.Streams.Partitions), reader: reader,
-	}
-	if err := b.extend(ctx, c, r); err != nil {
-		return nil, err
+	b := &book{state: ledger.New(), charged: map[[16]byte]events.Position{}, spans: make([]tally, c.Streams.Partitions)}
+	for b.through < info.State.LastSeq {
+		m, err := reader.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		b.fold(m, r)
+		c.Progress("ledger", m.Sequence, info.State.LastSeq)
 	}
 	r.Ledger.Sequence = b.through
 	for account := range b.state.Accounts() {
@@ -59,25 +64,7 @@ func readLedger(ctx context.Context, c Config, r *Report) (*book, error) {
 		balance, _ := b.state.Balance(account)
 		r.add(balance)
 	}
-	b.reader = nil
 	return b, nil
-}
-
-// extend folds what the ledger has gained.
-func (b *book) extend(ctx context.Context, c Config, r *Report) error {
-	info, err := c.Streams.Ledger.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", events.StreamLedger, err)
-	}
-	for b.through < info.State.LastSeq {
-		m, err := b.reader.Next(ctx)
-		if err != nil {
-			return err
-		}
-		b.fold(m, r)
-		c.Progress("ledger", m.Sequence, info.State.LastSeq)
-	}
-	return nil
 }
 
 func (b *book) fold(m stream.Message, r *Report) {

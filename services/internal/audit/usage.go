@@ -31,21 +31,22 @@ func checkUsage(ctx context.Context, c Config, b *book, r *Report) error {
 	}
 	defer reader.Close()
 	found := make([]tally, len(b.spans))
+	met := make(map[[16]byte]struct{}, len(b.charged))
 	for last := uint64(0); last < info.State.LastSeq; {
 		m, err := reader.Next(ctx)
 		if err != nil {
 			return err
 		}
 		last = m.Sequence
-		countUsage(m, c.Streams.Partitions, b, found)
+		countUsage(m, c.Streams.Partitions, b, met, found)
 		c.Progress("usage", last, info.State.LastSeq)
 	}
 	for p, t := range b.spans {
 		if found[p].events != t.events {
 			r.differ("usage", "partition %d: the ledger settles %d events, USAGE holds %d up to the same place", p, t.events, found[p].events)
 		}
-		if found[p].debits < t.debits {
-			r.differ("usage", "partition %d: the ledger charges %d events, of which USAGE holds %d", p, t.debits, found[p].debits)
+		if found[p].debits != t.debits {
+			r.differ("usage", "partition %d: the ledger has %d debits, for %d events in USAGE", p, t.debits, found[p].debits)
 		}
 		if found[p].rejected > t.rejected {
 			r.differ("usage", "partition %d: %d events are neither charged nor dead-lettered", p, found[p].rejected-t.rejected)
@@ -54,9 +55,9 @@ func checkUsage(ctx context.Context, c Config, b *book, r *Report) error {
 	return nil
 }
 
-// countUsage counts the settled events of one message: charged ones as debits
-// (the one charged and its duplicates alike), all others as rejected.
-func countUsage(m stream.Message, partitions int, b *book, found []tally) {
+// countUsage counts the settled events of one message: of those charged the
+// first as debit and the others as duplicates, all others as rejected.
+func countUsage(m stream.Message, partitions int, b *book, met map[[16]byte]struct{}, found []tally) {
 	partition := partitionOf(m.Subject, partitions)
 	if partition < 0 {
 		return
@@ -69,8 +70,14 @@ func countUsage(m stream.Message, partitions int, b *book, found []tally) {
 		t := &found[partition]
 		t.events++
 		if item.Err == nil {
-			if _, ok := b.charged[eventKey(item.Usage.Source, item.Usage.ID)]; ok {
-				t.debits++
+			key := eventKey(item.Usage.Source, item.Usage.ID)
+			if _, ok := b.charged[key]; ok {
+				if _, again := met[key]; again {
+					t.duplicates++
+				} else {
+					t.debits++
+				}
+				met[key] = struct{}{}
 				continue
 			}
 		}
