@@ -10,16 +10,21 @@ import (
 
 // Codes with which a server answers.
 const (
-	codeUnknownDatabase    = 81
-	codeTimeout            = 159
-	codeTooManyQueries     = 202
-	codeSocketTimeout      = 209
-	codeNetwork            = 210
-	codeSameQueryIDRunning = 216
-	codeAborted            = 236
-	codeMemoryLimit        = 241
-	codeTooManyParts       = 252
-	codeQueryCancelled     = 394
+	codeUnknownDatabase      = 81
+	codeNoSuchColumn         = 16
+	codeBadArguments         = 36
+	codeIllegalColumn        = 44
+	codeUnknownIdentifier    = 47
+	codeNotImplemented       = 48
+	codeUnknownType          = 50
+	codeTypeMismatch         = 53
+	codeUnknownEngine        = 56
+	codeUnknownTable         = 60
+	codeSyntaxError          = 62
+	codeUnknownSetting       = 115
+	codeUnknownUser          = 192
+	codeAccessDenied         = 497
+	codeAuthenticationFailed = 516
 )
 
 // parseDSN reads clickhouse://, tcp://, http:// or https:// addresses; the
@@ -36,18 +41,20 @@ func parseDSN(dsn string) (*driver.Options, error) {
 }
 
 // refused reports whether the server answered and will answer the same again:
-// waiting does not help. Everything else is worth another try.
+// waiting does not help, a person must change the schema, the rights or the
+// server. Everything else passes, a full disk too, and is worth another try.
 func refused(err error) bool {
 	var answer *driver.Exception
 	if !errors.As(err, &answer) {
 		return false
 	}
 	switch answer.Code {
-	case codeTimeout, codeTooManyQueries, codeSocketTimeout, codeNetwork, codeSameQueryIDRunning,
-		codeAborted, codeMemoryLimit, codeTooManyParts, codeQueryCancelled:
-		return false
+	case codeNoSuchColumn, codeBadArguments, codeIllegalColumn, codeUnknownIdentifier, codeNotImplemented, codeUnknownType,
+		codeTypeMismatch, codeUnknownEngine, codeUnknownTable, codeSyntaxError, codeUnknownSetting, codeUnknownUser,
+		codeAccessDenied, codeAuthenticationFailed:
+		return true
 	}
-	return true
+	return false
 }
 
 func quoteName(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
