@@ -112,7 +112,7 @@ func TestMistakesAreToldInAWordAndByExitStatus(t *testing.T) {
 		"a second up on the same folder":      {[]string{"up"}, 1, "another drawdown runs on it"},
 		"a service without its NATS":          {[]string{"rater"}, 2, "DRAWDOWN_NATS_URL"},
 		"a plan that does not exist":          {[]string{"account", "set", "acme", "--plan", "none"}, 1, "no plan"},
-		"a setting that cannot be":            {[]string{"version", "--partitions", "0"}, 1, "DRAWDOWN_PARTITIONS"},
+		"a setting that cannot be":            {[]string{"version", "--partitions", "0"}, 2, "DRAWDOWN_PARTITIONS"},
 		"signals that are not to be followed": {[]string{"signals"}, 2, "--follow"},
 	}
 	for name, tt := range tests {

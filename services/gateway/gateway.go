@@ -42,6 +42,10 @@ type Config struct {
 	// Analytics answers history; nil answers it with 503.
 	Analytics Analytics
 
+	// Stopped names parts that run in the same process and have stopped, with
+	// the reason; /readyz shows them as degraded. nil means there are none.
+	Stopped func() map[string]error
+
 	// APIKey is what callers of /v1 present as a bearer token. An empty one
 	// admits everybody: for a gateway on loopback only.
 	APIKey string

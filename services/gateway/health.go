@@ -9,6 +9,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 const probeTimeout = 2 * time.Second
@@ -87,15 +90,9 @@ func (g *Gateway) components(ctx context.Context) []Component {
 		connected.Status, connected.Detail = statusUnavailable, "not connected"
 	}
 	found := []Component{connected}
-	for _, s := range []struct {
-		name   string
-		stream jetstream.Stream
-	}{
-		{"stream USAGE", g.Streams.Usage}, {"stream LEDGER", g.Streams.Ledger},
-		{"stream SIGNALS", g.Streams.Signals}, {"stream DEADLETTER", g.Streams.DeadLetter},
-	} {
-		found = append(found, probe(s.name, connected.Status == statusOK, func() error {
-			_, err := s.stream.Info(ctx)
+	for _, name := range []string{events.StreamUsage, events.StreamLedger, events.StreamSignals, events.StreamDeadLetter} {
+		found = append(found, probe("stream "+name, connected.Status == statusOK, func() error {
+			_, err := stream.State(ctx, g.JetStream, name)
 			return err
 		}))
 	}
@@ -105,7 +102,13 @@ func (g *Gateway) components(ctx context.Context) []Component {
 			return err
 		}))
 	}
-	return append(found, g.clickhouse(ctx))
+	found = append(found, g.clickhouse(ctx))
+	if g.Stopped != nil {
+		for part, err := range g.Stopped() {
+			found = append(found, Component{Name: part, Status: statusUnavailable, Optional: true, Detail: "stopped: " + err.Error()})
+		}
+	}
+	return found
 }
 
 // pinger is an Analytics that can be asked for a sign of life.

@@ -167,5 +167,5 @@ func (g *Gateway) explain(ctx context.Context, in *explainInput) (*explainOutput
 	case unanswered != nil:
 		return nil, unanswered
 	}
-	return nil, notFound("no charge and no dead letter names this source and id; a charge may take about a second to be readable here")
+	return nil, notFound("no charge and none of the newest 10,000 dead letters names this source and id; a charge may take about a second to be readable here")
 }

@@ -62,7 +62,10 @@ runs low or out.`,
 			if a.format != "text" && a.format != "json" {
 				return usageError("-o %s: expected text or json", a.format)
 			}
-			return cfg.Validate()
+			if err := cfg.Validate(); err != nil {
+				return usageError("%v", err)
+			}
+			return nil
 		},
 	}
 	root.SetOut(a.out)

@@ -47,7 +47,7 @@ func (a *app) importCommand() *cobra.Command {
   cloudevents  one structured CloudEvent a line
 
 Each line's event has an id made from its content and number, so importing a
-file again changes nothing. Lines that cannot be used are reported with their
+file again changes nothing, even after whole lines were added at its end. Lines that cannot be used are reported with their
 number and do not stop the rest.`,
 		Example: `  drawdown import --format combined access.log
   drawdown import --format csv --account code --operation "POST /v1/llm" --time TIMESTAMP \

@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string) int {
 	root, err := a.root()
 	if err != nil {
 		fmt.Fprintln(a.errs, "drawdown:", err)
-		return exitFailed
+		return exitUsage
 	}
 	root.SetArgs(args)
 	err = root.ExecuteContext(ctx)

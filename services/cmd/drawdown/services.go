@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -35,6 +37,29 @@ type world struct {
 	streams  *stream.Streams
 	registry *prometheus.Registry
 	log      *slog.Logger
+	health   health
+}
+
+// health is what has gone wrong for good in a process that goes on.
+type health struct {
+	mu      sync.Mutex
+	stopped map[string]error
+}
+
+func (h *health) stop(part string, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped == nil {
+		h.stopped = map[string]error{}
+	}
+	h.stopped[part] = err
+}
+
+// Stopped returns the parts that have stopped, and why.
+func (h *health) Stopped() map[string]error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return maps.Clone(h.stopped)
 }
 
 const connectTimeout = 30 * time.Second
@@ -100,12 +125,15 @@ func (w *world) projector(ctx context.Context, folded *balances.Projector, dsn s
 	return group.Wait()
 }
 
-// apart runs a part whose failure must not end the others: it is logged at
-// once and returned when all end.
+// apart runs a part whose failure must not end the others: it is told of at
+// once, by the log, the health endpoint and to a person, and returned when all
+// end.
 func (w *world) apart(ctx context.Context, part string, run func(context.Context) error) error {
 	err := run(ctx)
 	if err != nil && ctx.Err() == nil {
 		w.log.Error("part stopped", "part", part, "err", err)
+		w.health.stop("projection "+part, err)
+		w.app.progress("  The projection into %s has stopped: %v", part, err)
 	}
 	return err
 }
@@ -139,7 +167,7 @@ func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn str
 	}
 	defer func() { _ = history.Close() }() // nothing is written over it
 	g, err := gateway.New(gateway.Config{
-		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, APIKey: key,
+		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, Stopped: w.health.Stopped, APIKey: key,
 		MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
 	})
 	if err != nil {
@@ -228,6 +256,10 @@ func (w *world) withOperations(ctx context.Context, run func(context.Context) er
 	mux.HandleFunc("GET /healthz", func(rw http.ResponseWriter, _ *http.Request) {
 		if !w.nc.IsConnected() {
 			http.Error(rw, "not connected to NATS", http.StatusServiceUnavailable)
+			return
+		}
+		for part, err := range w.health.Stopped() {
+			http.Error(rw, part+" has stopped: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(rw, "ok")

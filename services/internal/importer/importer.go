@@ -3,7 +3,7 @@
 // line it cannot use is returned with its number and does not stop the rest.
 //
 // An event's id is derived from its line and the line's number, so importing a
-// file twice, or a file that has grown, counts each line once.
+// file twice, or a file that has grown by whole lines, counts each line once.
 package importer
 
 import (
