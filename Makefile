@@ -14,21 +14,23 @@ ENGINE  := deploy/engine/node_modules/.package-lock.json
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help setup build run test race verify fuzz bench clean
+.PHONY: help tools setup build run test race verify fuzz bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(ENGINE) ## fetch the ClickHouse engine and the Go modules
-
-$(ENGINE): deploy/engine/package-lock.json
-	@command -v go >/dev/null || { echo "make: Go 1.26 or newer is missing; install it and run make again" >&2; exit 1; }
+tools:
+	@command -v go >/dev/null || { echo "make: Go is missing; install Go 1.26 or newer and run make again" >&2; exit 1; }
 	@command -v npm >/dev/null || { echo "make: npm is missing; install Node.js 20 or newer with npm and run make again" >&2; exit 1; }
+
+setup: $(ENGINE) ## fetch the ClickHouse engine
+
+$(ENGINE): deploy/engine/package-lock.json | tools
 	@echo "Fetching the ClickHouse engine (180 MB, once) …"
 	@npm ci --prefix deploy/engine --no-audit --no-fund --loglevel=error
 	@touch $@
 
-build: setup ## bin/drawdown
+build: tools setup ## bin/drawdown
 	@echo "Building bin/drawdown …"
 	@cd services && go build -trimpath -ldflags "-X main.version=$(VERSION)" -o ../bin/drawdown ./cmd/drawdown
 
