@@ -16,7 +16,7 @@ const (
 )
 
 const (
-	aPeriod    = "day, week, month, year, or hours, minutes and seconds such as PT1H30M"
+	aPeriod    = "day, week, month, year, or hours, minutes and seconds such as PT1H30M, from PT1M to PT8784H"
 	anAmount   = "credits above 0 such as \"10000\""
 	aThreshold = "a percentage above 0 up to \"100%\", with at most 2 decimal places, or credits of 0 or more"
 )
@@ -76,40 +76,10 @@ func (f field) period() string {
 	if !ok {
 		return ""
 	}
-	switch s {
-	case "day", "week", "month", "year":
-		return s
-	}
-	if d, ok := isoDuration(s); !ok || d <= 0 || d > periodMax {
-		f.refuse("found %s; expected %s, above 0 and at most ten years", clip(s), aPeriod)
+	if _, _, err := events.ParsePeriod(s); err != nil {
+		f.refuse("found %s; expected %s", clip(s), aPeriod)
 	}
 	return s
-}
-
-// isoDuration reads PT, then whole hours, minutes and seconds, each at most
-// once and in this order.
-func isoDuration(s string) (time.Duration, bool) {
-	rest, ok := strings.CutPrefix(s, "PT")
-	if !ok || rest == "" {
-		return 0, false
-	}
-	var total time.Duration
-	for _, unit := range []struct {
-		letter string
-		length time.Duration
-	}{{"H", time.Hour}, {"M", time.Minute}, {"S", time.Second}} {
-		digits, after, found := strings.Cut(rest, unit.letter)
-		if !found {
-			continue
-		}
-		n, err := strconv.ParseUint(digits, 10, 32)
-		if err != nil || len(digits) > 9 || time.Duration(n) > periodMax/unit.length {
-			return 0, false
-		}
-		total += time.Duration(n) * unit.length
-		rest = after
-	}
-	return total, rest == ""
 }
 
 func (f field) planGrant() *events.PlanGrant {
