@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ const (
 	demoTopUp   = "50"
 	demoCallers = 4
 	demoPause   = 2 * time.Millisecond // of a caller between two calls
+	demoPrompt  = "What does a prepaid credit cost me when nobody tells me that it is gone?"
 	demoBound   = 60 * time.Second
 	// demoCallsMax ends a demo whose calls cost nothing.
 	demoCallsMax = 200_000
@@ -147,7 +149,7 @@ func (d *demoAPI) chat(rw http.ResponseWriter, request *http.Request) {
 		return
 	}
 	n := d.calls.Add(1)
-	tokensIn, tokensOut := int64(len(prompt)), 20+n%60
+	tokensIn, tokensOut := int64(len(prompt))/4, 20+n%60
 	usage := events.Usage{
 		Source: "/drawdown/demo", ID: d.run + "-" + strconv.FormatInt(n, 10), Account: demoAccount, Time: time.Now().UTC(),
 		Data: events.UsageData{Operation: "POST /v1/chat", Status: http.StatusOK, Quantities: map[string]events.Quantity{
@@ -196,7 +198,7 @@ func (d *demoAPI) call(ctx context.Context) error {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for ctx.Err() == nil && d.calls.Load() < demoCallsMax {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.address+"/v1/chat", http.NoBody)
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+d.address+"/v1/chat", strings.NewReader(demoPrompt))
 		if err != nil {
 			return fmt.Errorf("make a demo call: %w", err)
 		}

@@ -15,7 +15,8 @@ type Account struct {
 }
 
 // Accounts sums table ledger by account, from postings up to LEDGER sequence
-// through.
+// through. The fold refuses what would overflow a total of an account, so the
+// sums fit.
 func (db *DB) Accounts(ctx context.Context, through uint64) (map[string]Account, error) {
 	rows, err := db.conn.Query(ctx, `SELECT account, sum(granted_uc), sum(drawn_uc), sum(expired_uc), sum(voided_uc), sum(charged_uc),
 		sum(forgiven_uc), argMax(available_uc, account_seq), argMax(overage_uc, account_seq), argMax(remaining_uc, account_seq)

@@ -205,16 +205,23 @@ func TestUsageIsBrokenDown(t *testing.T) {
 	}
 }
 
-func TestTotalsAndReconciliationFollowTheTables(t *testing.T) {
+func TestAccountsAndReconciliationFollowTheTables(t *testing.T) {
 	t.Parallel()
 	dsn := enginetest.Database(t)
 	db := open(t, dsn)
-	want := analytics.Totals{
-		Through: 7, Accounts: 2, Postings: 7, Events: 4, Granted: credit("15"), Drawn: credit("15"),
-		Charged: credit("23.000001"), Overage: credit("8.000001"), UsageCharged: credit("23.000001"),
+	accounts, err := db.Accounts(t.Context(), 7)
+	if err != nil || len(accounts) != 2 {
+		t.Fatalf("accounts %+v, %v; want two", accounts, err)
 	}
-	if got, err := db.Totals(t.Context()); err != nil || got != want {
-		t.Errorf("totals %+v, %v; want %+v", got, err, want)
+	var total analytics.Account
+	for _, a := range accounts {
+		total.Granted, total.Drawn, total.Charged, total.Overage = total.Granted+a.Granted, total.Drawn+a.Drawn, total.Charged+a.Charged, total.Overage+a.Overage
+	}
+	if want := (analytics.Account{Granted: credit("15"), Drawn: credit("15"), Charged: credit("23.000001"), Overage: credit("8.000001")}); total != want {
+		t.Errorf("all accounts together %+v; want %+v", total, want)
+	}
+	if none, err := db.Accounts(t.Context(), 0); err != nil || len(none) > 0 {
+		t.Errorf("accounts before the first message: %v, %v; want none", none, err)
 	}
 	if through, err := db.ProjectedThrough(t.Context()); err != nil || through != 7 {
 		t.Errorf("projected through %d, %v; want 7", through, err)
@@ -255,8 +262,8 @@ func TestAnEmptyDatabaseHasNothingAndAgrees(t *testing.T) {
 	if err := db.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if got, err := db.Totals(t.Context()); err != nil || got != (analytics.Totals{}) {
-		t.Errorf("totals %+v, %v", got, err)
+	if got, err := db.Accounts(t.Context(), 1); err != nil || len(got) > 0 {
+		t.Errorf("accounts %+v, %v; want none", got, err)
 	}
 	if found, err := db.Reconcile(t.Context()); err != nil || len(found) > 0 {
 		t.Errorf("reconciliation finds %v, %v", found, err)

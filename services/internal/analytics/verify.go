@@ -3,10 +3,7 @@ package analytics
 import (
 	"context"
 	"fmt"
-	"math/big"
 	"slices"
-
-	"github.com/drawdown-credits/drawdown/events"
 )
 
 // reconcileTries is how often the tables are compared before a disagreement
@@ -64,53 +61,4 @@ func (db *DB) discrepancies(ctx context.Context) ([]Discrepancy, error) {
 		return nil, fmt.Errorf("reconcile ClickHouse: %w", err)
 	}
 	return out, nil
-}
-
-// Totals are the sums over all accounts, for comparison with the ledger itself.
-type Totals struct {
-	Through  uint64 `json:"through"` // LEDGER sequence they stand at
-	Accounts uint64 `json:"accounts"`
-	Postings uint64 `json:"postings"`
-	Events   uint64 `json:"events"` // rows of usage_events
-
-	Granted   events.Credits `json:"granted"`
-	Remaining events.Credits `json:"remaining"`
-	Drawn     events.Credits `json:"drawn"`
-	Expired   events.Credits `json:"expired"`
-	Voided    events.Credits `json:"voided"`
-	Charged   events.Credits `json:"charged"`
-	Overage   events.Credits `json:"overage"`
-	Forgiven  events.Credits `json:"forgiven"`
-	// UsageCharged is the sum of usage_events; equal to Charged when all is well.
-	UsageCharged events.Credits `json:"usage_charged"`
-}
-
-// Totals sums the tables. A sum past what Credits hold is events.ErrOverflow.
-func (db *DB) Totals(ctx context.Context) (Totals, error) {
-	var t Totals
-	var sums [9]big.Int
-	err := db.conn.QueryRow(ctx, `SELECT max(batch_last), uniqExactIf(account, account_seq > 0), countIf(kind != 'none'),
-		sum(toInt128(granted_uc)), sum(toInt128(drawn_uc)), sum(toInt128(expired_uc)), sum(toInt128(voided_uc)),
-		sum(toInt128(charged_uc)), sum(toInt128(forgiven_uc)) FROM ledger`).Scan(
-		&t.Through, &t.Accounts, &t.Postings, &sums[0], &sums[1], &sums[2], &sums[3], &sums[4], &sums[5])
-	if err != nil {
-		return t, fmt.Errorf("sum table ledger: %w", err)
-	}
-	err = db.conn.QueryRow(ctx, "SELECT sum(toInt128(remaining_uc)), sum(toInt128(overage_uc)) FROM balances FINAL").Scan(&sums[6], &sums[7])
-	if err != nil {
-		return t, fmt.Errorf("sum table balances: %w", err)
-	}
-	err = db.conn.QueryRow(ctx, "SELECT count(), sum(toInt128(amount_uc)) FROM usage_events").Scan(&t.Events, &sums[8])
-	if err != nil {
-		return t, fmt.Errorf("sum table usage_events: %w", err)
-	}
-	for i, to := range []*events.Credits{
-		&t.Granted, &t.Drawn, &t.Expired, &t.Voided, &t.Charged, &t.Forgiven, &t.Remaining, &t.Overage, &t.UsageCharged,
-	} {
-		if !sums[i].IsInt64() {
-			return t, fmt.Errorf("sum the tables: %w", events.ErrOverflow)
-		}
-		*to = events.Credits(sums[i].Int64())
-	}
-	return t, nil
 }
