@@ -130,16 +130,10 @@ func (r *rig) await(e *enforcer.Enforcer) {
 // stored returns all that SIGNALS holds of each account.
 func (r *rig) stored() map[string][]string {
 	r.t.Helper()
-	s, err := r.js.Stream(r.t.Context(), events.StreamSignals)
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	s := again(r, func(ctx context.Context) (jetstream.Stream, error) { return r.js.Stream(ctx, events.StreamSignals) })
 	stored := map[string][]string{}
 	for seq := uint64(1); seq <= s.CachedInfo().State.LastSeq; seq++ {
-		m, err := s.GetMsg(r.t.Context(), seq)
-		if err != nil {
-			r.t.Fatal(err)
-		}
+		m := again(r, func(ctx context.Context) (*jetstream.RawStreamMsg, error) { return s.GetMsg(ctx, seq) })
 		signal, err := events.DecodeSignal(m.Data)
 		if err != nil {
 			r.t.Fatal(err)
@@ -147,6 +141,20 @@ func (r *rig) stored() map[string][]string {
 		stored[signal.Account] = append(stored[signal.Account], render([]events.Signal{signal})...)
 	}
 	return stored
+}
+
+// again asks a few times: a request under way when the server restarts gets no
+// answer.
+func again[T any](r *rig, ask func(context.Context) (T, error)) (answer T) {
+	r.t.Helper()
+	var err error
+	for range 5 {
+		if answer, err = ask(r.t.Context()); err == nil {
+			return answer
+		}
+	}
+	r.t.Fatal(err)
+	return answer
 }
 
 func render(signals []events.Signal) []string {
