@@ -31,12 +31,11 @@ type Reader struct {
 }
 
 // A reader holds at most readerBytes that the server has delivered, and
-// readerBuffer messages beside them. The bytes are more than twice the largest
-// message a server of ours takes (8 MiB): half of them are asked for at a time,
-// and a message larger than what is asked for stalls the reader.
+// readerBuffer messages beside them. The bytes must be more than the largest
+// message a server of ours takes (8 MiB): a larger one would never be delivered.
 const (
 	readerBuffer = 64
-	readerBytes  = 17 << 20
+	readerBytes  = 9 << 20
 )
 
 // Read opens a reader at sequence from (0 and 1 mean the beginning). Close it.
