@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawdown-credits/drawdown/services/internal/config"
 	"github.com/drawdown-credits/drawdown/services/internal/engine"
 )
 
@@ -27,8 +29,12 @@ with HTTP and native protocol on loopback, until interrupted.`,
 				return err
 			}
 			defer e.Close()
-			fmt.Fprintf(a.out, "ClickHouse answers; its passwords are in %s.\n  native  %s\n  HTTP    %s\nCtrl-C stops it.\n",
-				a.dataDir().ClickHouse(), hostOf(e.NativeDSN(engine.Database)), hostOf(e.HTTPDSN(engine.Database)))
+			endpoints := config.Endpoints{ClickHouse: e.NativeDSN(engine.Database), Analyst: queryURL(e.AnalystHTTPDSN()), PID: os.Getpid(), EnginePID: e.PID()}
+			if err := a.dataDir().WriteEndpoints(endpoints); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.out, "ClickHouse answers; DSNs with their passwords are in %s.\n  native  %s\n  HTTP    %s\nCtrl-C stops it.\n",
+				a.dataDir().Endpoints(), hostOf(e.NativeDSN(engine.Database)), hostOf(e.HTTPDSN(engine.Database)))
 			<-c.Context().Done()
 			return nil
 		},

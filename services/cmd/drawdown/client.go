@@ -45,7 +45,7 @@ func (a *app) gatewayURL() string {
 	if a.cfg.URL != "" {
 		return a.cfg.URL
 	}
-	if endpoints, err := a.dataDir().ReadEndpoints(); err == nil {
+	if endpoints, err := a.dataDir().ReadEndpoints(); err == nil && endpoints.HTTP != "" {
 		return endpoints.HTTP
 	}
 	return "http://127.0.0.1:8080"

@@ -22,7 +22,7 @@ func (d DataDir) ClickHouse() string { return filepath.Join(string(d), "clickhou
 func (d DataDir) Log() string        { return filepath.Join(string(d), "drawdown.log") }
 func (d DataDir) apiKey() string     { return filepath.Join(string(d), "api_key") }
 func (d DataDir) password() string   { return filepath.Join(string(d), "nats_password") }
-func (d DataDir) endpoints() string  { return filepath.Join(string(d), "endpoints.json") }
+func (d DataDir) Endpoints() string  { return filepath.Join(string(d), "endpoints.json") }
 func (d DataDir) natsURL() string    { return filepath.Join(string(d), "nats_url") }
 func (d DataDir) queryURL() string   { return filepath.Join(string(d), "clickhouse_url") }
 func (d DataDir) lock() string       { return filepath.Join(string(d), "lock") }
@@ -80,13 +80,13 @@ func (d DataDir) WriteEndpoints(e Endpoints) error {
 	if err != nil {
 		return fmt.Errorf("encode endpoints: %w", err)
 	}
-	return writeFile(d.endpoints(), append(text, '\n'))
+	return writeFile(d.Endpoints(), append(text, '\n'))
 }
 
 // ReadEndpoints reads what WriteEndpoints wrote. Its error says what to do
 // when there is no installation.
 func (d DataDir) ReadEndpoints() (Endpoints, error) {
-	text, err := os.ReadFile(d.endpoints())
+	text, err := os.ReadFile(d.Endpoints())
 	if errors.Is(err, fs.ErrNotExist) {
 		return Endpoints{}, fmt.Errorf("no installation in %q: start one with drawdown up, name its folder with --data, or set DRAWDOWN_NATS_URL and DRAWDOWN_CLICKHOUSE_DSN", string(d))
 	}
@@ -95,7 +95,7 @@ func (d DataDir) ReadEndpoints() (Endpoints, error) {
 	}
 	var e Endpoints
 	if err := json.Unmarshal(text, &e); err != nil {
-		return Endpoints{}, fmt.Errorf("decode %s: %w", d.endpoints(), err)
+		return Endpoints{}, fmt.Errorf("decode %s: %w", d.Endpoints(), err)
 	}
 	return e, nil
 }
