@@ -2,6 +2,7 @@ package balances_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -112,12 +113,21 @@ func (r *rig) append(subject, reply string, chunk events.Chunk) uint64 {
 	if reply != "" {
 		m.Header.Set(events.HeaderReply, reply)
 	}
-	ack, err := r.js.PublishMsg(r.t.Context(), m, jetstream.WithRetryAttempts(50))
-	if err != nil {
-		r.t.Fatal(err)
+	id := nats.NewInbox() // so that a message whose answer was lost is stored once
+	for tries := 1; ; tries++ {
+		ack, err := r.js.PublishMsg(r.t.Context(), m, jetstream.WithRetryAttempts(50), jetstream.WithMsgID(id))
+		if err == nil {
+			return ack.Sequence
+		}
+		if tries == publishTries || !errors.Is(err, context.DeadlineExceeded) {
+			r.t.Fatal(err)
+		}
 	}
-	return ack.Sequence
 }
+
+// publishTries bounds how often a message is published: one that is under way
+// when the server restarts gets no answer.
+const publishTries = 5
 
 // command appends one command.
 func (r *rig) command(e events.Entry) uint64 {
