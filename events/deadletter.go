@@ -11,7 +11,6 @@ const (
 	HeaderSequence  = "Drawdown-Sequence"  // in USAGE
 	HeaderIndex     = "Drawdown-Index"     // in its batch
 	HeaderStoredAt  = "Drawdown-Stored-At" // RFC 3339, in USAGE
-	HeaderPartition = "Drawdown-Partition"
 )
 
 // DeadLetter is a usage event that could not be rated, with the reason.
