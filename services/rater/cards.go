@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/rater/rating"
 )
@@ -65,7 +65,7 @@ func (c *cards) follow(ctx context.Context) {
 			return
 		}
 		c.log.Warn("rate cards are read again", "err", err)
-		if pause(ctx, wait) != nil {
+		if pause.For(ctx, wait) != nil {
 			return
 		}
 	}
@@ -159,17 +159,5 @@ func (c *cards) refresh(ctx context.Context) (rating.Book, error) {
 		case <-ctx.Done():
 			return rating.Book{}, fmt.Errorf("wait for rate card at revision %d of the catalog: %w", last.Sequence, ctx.Err())
 		}
-	}
-}
-
-// pause waits for d, or returns why ctx ended.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

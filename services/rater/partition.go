@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -56,7 +57,7 @@ func (r *Rater) runPartition(ctx context.Context, n int) error {
 		}
 		p.report(Retrying, err)
 		p.retrying(err)
-		if pause(ctx, wait) != nil {
+		if pause.For(ctx, wait) != nil {
 			return nil
 		}
 		wait = min(2*wait, retryMax)

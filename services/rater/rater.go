@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -154,7 +155,7 @@ func (r *Rater) open(ctx context.Context) ([]int, error) {
 			return nil, ctx.Err()
 		}
 		r.log.Warn("rater waits for the installation", "err", err)
-		if err := pause(ctx, wait); err != nil {
+		if err := pause.For(ctx, wait); err != nil {
 			return nil, err
 		}
 	}

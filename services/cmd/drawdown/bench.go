@@ -14,14 +14,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/bench"
 	"github.com/drawdown-credits/drawdown/services/internal/config"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
 const benchBound = 15 * time.Minute
@@ -106,19 +104,11 @@ func (a *app) bench(ctx context.Context, count, accounts, trials int) (err error
 type benchSize struct{ events, accounts, trials int }
 
 func (a *app) measure(ctx context.Context, target *client, endpoints config.Endpoints, size benchSize, result *benchResult) error {
-	nc, err := nats.Connect(endpoints.NATS, nats.Name("drawdown-bench"))
-	if err != nil {
-		return fmt.Errorf("connect to the benchmark's NATS: %w", err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
-	}
-	streams, err := stream.Open(ctx, js)
+	nc, streams, err := observe(ctx, endpoints.NATS, "drawdown-bench")
 	if err != nil {
 		return err
 	}
+	defer nc.Close()
 	c := bench.Config{
 		NATS: nc, Streams: streams, Events: size.events, Accounts: size.accounts, Trials: size.trials, Price: benchPrice, Progress: a.progress,
 		Grant: func(ctx context.Context, account string, amount events.Credits) error {
@@ -183,7 +173,7 @@ func (a *app) startChild(ctx context.Context, data config.DataDir) (*exec.Cmd, c
 		if err := child.Process.Signal(syscall.Signal(0)); err != nil {
 			return nil, config.Endpoints{}, errors.Join(errors.New("the installation ended before it was ready"), child.Wait())
 		}
-		if err := pause(ctx, readyPoll); err != nil {
+		if err := pause.For(ctx, readyPoll); err != nil {
 			return nil, config.Endpoints{}, errors.Join(err, stopChild(child))
 		}
 	}

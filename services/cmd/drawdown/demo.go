@@ -20,6 +20,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/events/emit"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
 const (
@@ -208,7 +209,7 @@ func (d *demoAPI) call(ctx context.Context) error {
 		}
 		_, _ = io.Copy(io.Discard, answer.Body) // so that the connection is used again
 		_ = answer.Body.Close()
-		if pause(ctx, demoPause) != nil {
+		if pause.For(ctx, demoPause) != nil {
 			break
 		}
 	}

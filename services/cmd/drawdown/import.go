@@ -17,6 +17,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/importer"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
 // importBatch is how many events one request carries; importBytes bounds it.
@@ -255,7 +256,7 @@ func (j *importJob) post(ctx context.Context) error {
 		if !errors.As(err, &p) || p.Status != http.StatusServiceUnavailable || attempt == postAttempts {
 			return err
 		}
-		if err := pause(ctx, time.Duration(attempt)*time.Second); err != nil {
+		if err := pause.For(ctx, time.Duration(attempt)*time.Second); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
 const readyPoll = 50 * time.Millisecond
@@ -24,7 +26,7 @@ func (a *app) awaitReady(ctx context.Context, base string) error {
 				return nil
 			}
 		}
-		if err := pause(ctx, readyPoll); err != nil {
+		if err := pause.For(ctx, readyPoll); err != nil {
 			return err
 		}
 	}

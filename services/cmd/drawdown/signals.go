@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
 func (a *app) signalsCommand() *cobra.Command {
@@ -61,7 +62,7 @@ func (a *app) signals(ctx context.Context, query url.Values) error {
 		case isProblem(err) || last == "" && err != nil:
 			return err
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := pause.For(ctx, time.Second); err != nil {
 			return nil
 		}
 	}
@@ -112,16 +113,4 @@ func (a *app) printSignal(encoded []byte) error {
 		s.At.UTC().Format("2006-01-02 15:04:05.000Z"), s.Kind, s.Account, s.Threshold,
 		s.Balance.Available, s.Balance.Overage, s.Cause.Kind, s.Cause.ID)
 	return err
-}
-
-// pause waits, or returns the context's end.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

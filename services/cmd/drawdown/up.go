@@ -18,6 +18,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/config"
 	"github.com/drawdown-credits/drawdown/services/internal/engine"
 	"github.com/drawdown-credits/drawdown/services/internal/natsserver"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
 )
 
@@ -223,7 +224,7 @@ func (a *app) awaitFolded(ctx context.Context, folded *balances.Projector) error
 			a.progress("  ledger      folding the balances, at sequence %d", through)
 			told = time.Now()
 		}
-		if err := pause(ctx, readyPoll/5); err != nil {
+		if err := pause.For(ctx, readyPoll/5); err != nil {
 			return err
 		}
 	}

@@ -36,19 +36,11 @@ func (a *app) verify(ctx context.Context, settle time.Duration) error {
 	if err != nil {
 		return err
 	}
-	nc, err := nats.Connect(natsURL, nats.Name("drawdown-verify"))
-	if err != nil {
-		return fmt.Errorf("connect to NATS; is it running? %w", err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
-	}
-	streams, err := stream.Open(ctx, js)
+	nc, streams, err := observe(ctx, natsURL, "drawdown-verify")
 	if err != nil {
 		return err
 	}
+	defer nc.Close()
 	history, err := analytics.Open(dsn)
 	if err != nil {
 		return err
@@ -67,6 +59,26 @@ func (a *app) verify(ctx context.Context, settle time.Duration) error {
 		return errReported
 	}
 	return nil
+}
+
+// observe opens an installation as it is, for a command that looks from
+// outside. The connection is the caller's to close.
+func observe(ctx context.Context, natsURL, name string) (*nats.Conn, *stream.Streams, error) {
+	nc, err := nats.Connect(natsURL, nats.Name(name))
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to NATS; is it running? %w", err)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	streams, err := stream.Open(ctx, js)
+	if err != nil {
+		nc.Close()
+		return nil, nil, err
+	}
+	return nc, streams, nil
 }
 
 // stores returns where NATS and ClickHouse are: from the settings, or else

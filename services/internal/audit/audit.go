@@ -14,6 +14,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -130,19 +131,8 @@ func (r *Report) eventually(ctx context.Context, c Config, deadline time.Time, b
 			r.MoreDifferences += found.MoreDifferences
 			return nil
 		}
-		if err := pause(ctx, settlePoll); err != nil {
+		if err := pause.For(ctx, settlePoll); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

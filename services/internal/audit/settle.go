@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -30,7 +31,7 @@ func (r *Report) settled(ctx context.Context, c Config, deadline time.Time) erro
 				break
 			}
 			c.Progress("settle", uint64(partition), uint64(c.Streams.Partitions))
-			if err := pause(ctx, settlePoll); err != nil {
+			if err := pause.For(ctx, settlePoll); err != nil {
 				return err
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
 const (
@@ -89,7 +90,7 @@ func (p *Projection) Run(ctx context.Context) error {
 		}
 		p.status.fail(err)
 		p.log.WarnContext(ctx, "clickhouse projection begins again", "err", err, "in", wait)
-		if !pause(ctx, wait) {
+		if pause.For(ctx, wait) != nil {
 			return nil
 		}
 		if wait = min(2*wait, backoffMax); time.Since(started) > time.Minute {
@@ -138,21 +139,9 @@ func (p *Projection) retry(ctx context.Context, what func(attempt int) error) er
 		}
 		p.status.retry(err)
 		p.log.WarnContext(ctx, "clickhouse insert is tried again", "err", err, "attempt", attempt+1, "in", wait)
-		if !pause(ctx, wait) {
+		if pause.For(ctx, wait) != nil {
 			return context.Cause(ctx)
 		}
 		wait = min(2*wait, backoffMax)
-	}
-}
-
-// pause waits for d and reports whether ctx is still running.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

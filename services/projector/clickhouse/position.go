@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
 // ErrDiverged reports that ClickHouse holds something else than the stream
@@ -150,7 +151,7 @@ func awaitInserts(ctx context.Context, conn driver.Conn, database string) error 
 		if running == 0 {
 			return nil
 		}
-		if !pause(ctx, insertPoll) {
+		if pause.For(ctx, insertPoll) != nil {
 			return context.Cause(ctx)
 		}
 	}
