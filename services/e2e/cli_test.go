@@ -172,24 +172,30 @@ func (in *installation) gone(pid int) {
 // post sends usage over HTTP.
 func (in *installation) post(contentType, body string) (int, string) {
 	in.t.Helper()
-	key, err := os.ReadFile(filepath.Join(in.data, "api_key"))
+	status, answer, err := in.send(contentType, body)
 	if err != nil {
 		in.t.Fatal(err)
+	}
+	return status, answer
+}
+
+// send is post for any goroutine.
+func (in *installation) send(contentType, body string) (status int, answer string, err error) {
+	key, err := os.ReadFile(filepath.Join(in.data, "api_key"))
+	if err != nil {
+		return 0, "", err
 	}
 	request, err := http.NewRequestWithContext(in.t.Context(), http.MethodPost, in.HTTP+"/v1/events", strings.NewReader(body))
 	if err != nil {
-		in.t.Fatal(err)
+		return 0, "", err
 	}
 	request.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(key)))
 	request.Header.Set("Content-Type", contentType)
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		in.t.Fatal(err)
+		return 0, "", err
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		in.t.Fatal(err)
-	}
-	return answer.StatusCode, string(text)
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
 }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -107,6 +108,39 @@ func TestVerifyFindsWhatWasTamperedWith(t *testing.T) {
 			}
 			t.Errorf("verify: status %d, differences %v; want 1 and one in %s about %q", status, r.Differences, tt.where, tt.detail)
 		})
+	}
+}
+
+func TestVerifyAgreesBesideLiveTraffic(t *testing.T) {
+	in := up(t, t.TempDir())
+	in.must("ratecard", "apply", rateCard)
+	stop, stopped := make(chan struct{}), make(chan int, 1)
+	go func() {
+		sent := 0
+		defer func() { stopped <- sent }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			status, _, err := in.send(events.ContentTypeEvent, event("live", fmt.Sprint(sent)))
+			if err != nil || status != 202 {
+				return // the count below does not fit then
+			}
+			sent++
+		}
+	}()
+	in.eventually(startTimeout, "rates traffic", func() bool {
+		_, status := in.cli("balance", "live")
+		return status == 0
+	})
+	for range 3 {
+		verified(in)
+	}
+	close(stop)
+	if sent, r := <-stopped, verified(in); r.Usage.Charged != sent || sent < 10 {
+		t.Errorf("%d events were accepted, %d charged; want as many, and more than a few", sent, r.Usage.Charged)
 	}
 }
 

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -176,6 +177,20 @@ func TestTheOpenAPIDocumentListsEveryCall(t *testing.T) {
 	if strings.Contains(page, "<script") || strings.Contains(page, "//") && strings.Contains(page, "src=") {
 		t.Error("the page of calls loads something from elsewhere")
 	}
+}
+
+func TestReadinessShowsAPartThatHasStopped(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *gateway.Config) {
+		c.Stopped = func() map[string]error { return map[string]error{"projection clickhouse": errors.New("out of step")} }
+	})
+	ready := decode[gateway.Health](w.call("GET", "/readyz", "").want(200))
+	for _, c := range ready.Components {
+		if c.Name == "projection clickhouse" && c.Status == "unavailable" && strings.Contains(c.Detail, "out of step") && ready.Status == "degraded" {
+			return
+		}
+	}
+	t.Errorf("readiness does not tell of it: %+v", ready)
 }
 
 func TestReadinessFollowsNATSAndHealthDoesNot(t *testing.T) {
