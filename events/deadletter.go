@@ -5,12 +5,12 @@ import "time"
 // Headers of a DEADLETTER message. Its body and other headers are the original
 // event's; the body of an event from a batch is that event's alone.
 const (
-	HeaderReason    = "Drawdown-Reason"    // a Code
-	HeaderDetail    = "Drawdown-Detail"    // what was found and expected
-	HeaderSubject   = "Drawdown-Subject"   // the NATS subject it was stored under
-	HeaderSequence  = "Drawdown-Sequence"  // in USAGE
-	HeaderIndex     = "Drawdown-Index"     // in its batch
-	HeaderStoredAt  = "Drawdown-Stored-At" // RFC 3339, in USAGE
+	HeaderReason   = "Drawdown-Reason"    // a Code
+	HeaderDetail   = "Drawdown-Detail"    // what was found and expected
+	HeaderSubject  = "Drawdown-Subject"   // the NATS subject it was stored under
+	HeaderSequence = "Drawdown-Sequence"  // in USAGE
+	HeaderIndex    = "Drawdown-Index"     // in its batch
+	HeaderStoredAt = "Drawdown-Stored-At" // RFC 3339, in USAGE
 )
 
 // DeadLetter is a usage event that could not be rated, with the reason.
