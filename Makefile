@@ -50,7 +50,9 @@ verify: setup bin/staticcheck ## formatting, vet, staticcheck, and each module b
 	@unformatted=$$(gofmt -l $(MODULES)); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted" >&2; exit 1; }
 	@for module in $(MODULES); do (cd $$module && echo "verify $$module" && GOWORK=off go build ./... && go vet ./... && ../bin/staticcheck ./...); done
 
-fuzz: ## every fuzz target for FUZZTIME (default 20s)
+fuzz: ## new examples for every property, and every fuzz target for FUZZTIME (default 20s)
+	@for module in $(MODULES); do (cd $$module && for package in $$(go list -f '{{.ImportPath}} {{.XTestImports}}' ./... | awk '/pgregory.net\/rapid/{print $$1}'); do \
+		echo "check $$package"; go test -count=1 $$package -rapid.seed=0 -rapid.checks=5000; done); done
 	@for module in $(MODULES); do (cd $$module && for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$package 2>/dev/null | grep '^Fuzz' || true); do \
 			echo "fuzz $$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-20s} $$package; done; done); done

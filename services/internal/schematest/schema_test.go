@@ -2,6 +2,7 @@ package schematest_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	jsonv1 "encoding/json"
 	"io/fs"
 	"slices"
@@ -148,7 +149,7 @@ func TestSchemasRefuseWhatIsNotEncoded(t *testing.T) {
 func TestWhatTheDecoderTakesTheSchemaTakes(t *testing.T) {
 	schema := compile(t)["usage.v1"]
 	values := []string{`1`, `"1"`, `1.50`, `1e3`, `"1e-3"`, `null`, `true`, `""`, `-1`, `"x"`, `{}`, `[]`, `"2026-12-01T00:00:00+05:30"`, `"application/vnd.a+json"`, `200`, `{"a":1}`, `{"a":"b"}`}
-	names := []string{"specversion", "id", "source", "subject", "time", "datacontenttype", "traceparent", "Upper", "data_base64"}
+	names := []string{"specversion", "id", "source", "subject", "time", "datacontenttype", "traceparent", "Upper", "data", "data_base64"}
 	members := []string{"operation", "status", "project", "key", "quantities", "attributes", "other"}
 	rapid.Check(t, func(t *rapid.T) {
 		data := map[string]jsonv1.RawMessage{"operation": jsonv1.RawMessage(`"GET /"`)}
@@ -160,6 +161,10 @@ func TestWhatTheDecoderTakesTheSchemaTakes(t *testing.T) {
 		event := map[string]jsonv1.RawMessage{"data": inner}
 		for name, value := range map[string]string{"specversion": "1.0", "id": "1", "source": "/s", "type": events.TypeUsage, "subject": "a1", "time": "2026-12-01T00:00:00Z"} {
 			event[name] = jsonv1.RawMessage(`"` + value + `"`)
+		}
+		if rapid.IntRange(0, 2).Draw(t, "encode the data") == 0 {
+			event["data"] = jsonv1.RawMessage(`null`)
+			event["data_base64"] = jsonv1.RawMessage(`"` + base64.StdEncoding.EncodeToString([]byte(`{"operation":"GET /"}`)) + `"`)
 		}
 		if rapid.Bool().Draw(t, "change an attribute") {
 			event[rapid.SampledFrom(names).Draw(t, "name")] = jsonv1.RawMessage(rapid.SampledFrom(values).Draw(t, "attribute"))
