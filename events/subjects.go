@@ -15,6 +15,11 @@ const (
 
 	BucketBalances = "BALANCES"
 	BucketCatalog  = "CATALOG"
+
+	// The services' own.
+	BucketLeases      = "LEASES"      // which instance has which partition
+	BucketProjections = "PROJECTIONS" // what a projection agreed to write next
+	BucketSnapshots   = "SNAPSHOTS"   // object store: states of the fold
 )
 
 // DefaultPartitions is the number of partitions unless an installation chose

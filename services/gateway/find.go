@@ -16,7 +16,7 @@ func (g *Gateway) findDeadLetter(ctx context.Context, source, id string) (*DeadL
 	}
 	bounded, cancel := g.bounded(ctx)
 	defer cancel()
-	state, err := stream.State(bounded, g.JetStream, events.StreamDeadLetter)
+	state, err := stream.StateOf(bounded, g.JetStream, events.StreamDeadLetter)
 	if err != nil {
 		return nil, err
 	}

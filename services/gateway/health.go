@@ -92,7 +92,7 @@ func (g *Gateway) components(ctx context.Context) []Component {
 	found := []Component{connected}
 	for _, name := range []string{events.StreamUsage, events.StreamLedger, events.StreamSignals, events.StreamDeadLetter} {
 		found = append(found, probe("stream "+name, connected.Status == statusOK, func() error {
-			_, err := stream.State(ctx, g.JetStream, name)
+			_, err := stream.StateOf(ctx, g.JetStream, name)
 			return err
 		}))
 	}

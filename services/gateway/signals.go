@@ -86,7 +86,7 @@ func (g *Gateway) readSignals(ctx context.Context, in *signalsInput) (*stream.Re
 		}
 		from = last + 1
 	case from == 0:
-		state, err := stream.State(bounded, g.JetStream, events.StreamSignals)
+		state, err := stream.StateOf(bounded, g.JetStream, events.StreamSignals)
 		if err != nil {
 			return nil, err
 		}

@@ -125,7 +125,7 @@ func (p *partition) verifyPosition(ctx context.Context) error {
 	case !errors.Is(err, jetstream.ErrMsgNotFound):
 		return fmt.Errorf("read message %d of stream %s: %w", p.position.Sequence, events.StreamUsage, err)
 	}
-	state, err := stream.State(ctx, p.js, events.StreamUsage)
+	state, err := stream.StateOf(ctx, p.js, events.StreamUsage)
 	if err != nil {
 		return err
 	}

@@ -25,9 +25,14 @@ type Message struct {
 // also over reconnects and server restarts. It keeps no place on the server:
 // where to start is the caller's to know. It is for one goroutine.
 type Reader struct {
-	messages chan Message
-	consume  jetstream.ConsumeContext
-	done     chan struct{}
+	messages <-chan Message
+	close    func()
+}
+
+// NewReader returns a reader of what a Log delivers on messages; close ends the
+// deliveries and returns when there are none any more.
+func NewReader(messages <-chan Message, close func()) *Reader {
+	return &Reader{messages: messages, close: close}
 }
 
 // A reader holds at most readerBytes that the server has delivered, and
@@ -40,36 +45,55 @@ const (
 
 // Read opens a reader at sequence from (0 and 1 mean the beginning). Close it.
 func Read(ctx context.Context, s jetstream.Stream, from uint64, subjects ...string) (*Reader, error) {
+	return read(ctx, s, From{Sequence: from}, subjects)
+}
+
+func read(ctx context.Context, s jetstream.Stream, from From, subjects []string) (*Reader, error) {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: subjects}
-	if from > 1 {
-		config.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
-		config.OptStartSeq = from
+	switch {
+	case from.LastPerSubject:
+		config.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+	case !from.Since.IsZero():
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
+	case from.Sequence > 1:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Sequence
 	}
+	name := s.CachedInfo().Config.Name
 	consumer, err := s.OrderedConsumer(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s from %d: %w", s.CachedInfo().Config.Name, from, err)
+		return nil, fmt.Errorf("read stream %s: %w", name, err)
 	}
-	r := &Reader{messages: make(chan Message, readerBuffer), done: make(chan struct{})}
-	r.consume, err = consumer.Consume(r.deliver, jetstream.PullMaxBytes(readerBytes))
+	d := delivery{messages: make(chan Message, readerBuffer), done: make(chan struct{})}
+	consume, err := consumer.Consume(d.deliver, jetstream.PullMaxBytes(readerBytes))
 	if err != nil {
-		return nil, fmt.Errorf("consume stream %s: %w", s.CachedInfo().Config.Name, err)
+		return nil, fmt.Errorf("consume stream %s: %w", name, err)
 	}
-	return r, nil
+	return NewReader(d.messages, func() {
+		close(d.done)
+		consume.Stop()
+		<-consume.Closed()
+	}), nil
+}
+
+// delivery takes what the server sends.
+type delivery struct {
+	messages chan Message
+	done     chan struct{}
 }
 
 // deliver waits when the buffer is full, which holds the server's deliveries
 // back too.
-func (r *Reader) deliver(m jetstream.Msg) {
+func (d *delivery) deliver(m jetstream.Msg) {
 	metadata, err := m.Metadata()
 	if err != nil {
 		return // not a delivery from a stream
 	}
 	select {
-	case r.messages <- Message{
+	case d.messages <- Message{
 		Subject: m.Subject(), Header: m.Headers(), Data: m.Data(),
 		Sequence: metadata.Sequence.Stream, Time: metadata.Timestamp.UTC(), Pending: metadata.NumPending,
 	}:
-	case <-r.done:
+	case <-d.done:
 	}
 }
 
@@ -106,8 +130,4 @@ func (r *Reader) Batch(ctx context.Context, max int) ([]Message, error) {
 func (r *Reader) Messages() <-chan Message { return r.messages }
 
 // Close ends the reader and waits until nothing is delivered any more.
-func (r *Reader) Close() {
-	close(r.done)
-	r.consume.Stop()
-	<-r.consume.Closed()
-}
+func (r *Reader) Close() { r.close() }

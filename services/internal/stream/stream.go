@@ -7,18 +7,24 @@ package stream
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// MetadataPartitions is the key of the USAGE stream's metadata that says how
-// many partitions the installation has.
-const MetadataPartitions = "drawdown_partitions"
+// Keys of the streams' metadata.
+const (
+	// MetadataPartitions says, on USAGE, how many partitions there are.
+	MetadataPartitions = "drawdown_partitions"
+	// MetadataInstallation says which installation a stream belongs to.
+	MetadataInstallation = "drawdown_installation"
+)
 
 // Config sets the topology of an installation.
 type Config struct {
@@ -33,13 +39,16 @@ type Config struct {
 
 // Streams are the streams and buckets of an installation.
 type Streams struct {
-	Partitions int
-	Usage      jetstream.Stream
-	Ledger     jetstream.Stream
-	Signals    jetstream.Stream
-	DeadLetter jetstream.Stream
-	Balances   jetstream.KeyValue
-	Catalog    jetstream.KeyValue
+	// Installation is the installation's id, made when USAGE is. Whatever else
+	// remembers something about the streams remembers it too.
+	Installation string
+	Partitions   int
+	Usage        jetstream.Stream
+	Ledger       jetstream.Stream
+	Signals      jetstream.Stream
+	DeadLetter   jetstream.Stream
+	Balances     jetstream.KeyValue
+	Catalog      jetstream.KeyValue
 }
 
 // Ensure creates what is missing and brings settings up to date. It refuses an
@@ -52,24 +61,24 @@ func Ensure(ctx context.Context, js jetstream.JetStream, c Config) (*Streams, er
 	if c.Replicas == 0 {
 		c.Replicas = 1
 	}
-	if err := checkPartitions(ctx, js, c.Partitions); err != nil {
+	installation, err := install(ctx, js, c)
+	if err != nil {
 		return nil, err
 	}
-	s := &Streams{Partitions: c.Partitions}
+	s := &Streams{Installation: installation, Partitions: c.Partitions}
 	for config, handle := range map[*jetstream.StreamConfig]*jetstream.Stream{
 		usageConfig(c):      &s.Usage,
 		ledgerConfig(c):     &s.Ledger,
 		signalsConfig(c):    &s.Signals,
 		deadLetterConfig(c): &s.DeadLetter,
 	} {
-		created, err := js.CreateOrUpdateStream(ctx, *config)
+		created, err := ensureStream(ctx, js, *config, installation)
 		if err != nil {
-			return nil, fmt.Errorf("create stream %s: %w", config.Name, err)
+			return nil, err
 		}
 		*handle = created
 	}
-	var err error
-	if s.Balances, err = ensureBalances(ctx, js, c); err != nil {
+	if s.Balances, err = ensureBalances(ctx, js, c, installation); err != nil {
 		return nil, err
 	}
 	s.Catalog, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
@@ -79,8 +88,92 @@ func Ensure(ctx context.Context, js jetstream.JetStream, c Config) (*Streams, er
 	if err != nil {
 		return nil, fmt.Errorf("create bucket %s: %w", events.BucketCatalog, err)
 	}
-	return s, nil
+	return s, ensureOwn(ctx, js, c)
 }
+
+// install returns the id of the installation, which the first to create USAGE
+// chooses.
+func install(ctx context.Context, js jetstream.JetStream, c Config) (string, error) {
+	config := usageConfig(c)
+	config.Metadata[MetadataInstallation] = rand.Text()
+	usage, err := js.CreateStream(ctx, *config)
+	switch {
+	case err == nil:
+		return config.Metadata[MetadataInstallation], nil
+	case !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return "", fmt.Errorf("create stream %s: %w", config.Name, err)
+	}
+	if usage, err = js.Stream(ctx, config.Name); err != nil {
+		return "", fmt.Errorf("look up stream %s: %w", config.Name, err)
+	}
+	metadata := usage.CachedInfo().Config.Metadata
+	installed, err := strconv.Atoi(metadata[MetadataPartitions])
+	switch {
+	case err != nil || installed < 1:
+		return "", fmt.Errorf("stream %s says %s=%q; expected the number of partitions: it is not Drawdown's",
+			config.Name, MetadataPartitions, metadata[MetadataPartitions])
+	case installed != c.Partitions:
+		return "", fmt.Errorf("this installation has %d partitions, not %d: the number is fixed when it is installed; set DRAWDOWN_PARTITIONS=%d",
+			installed, c.Partitions, installed)
+	case metadata[MetadataInstallation] == "": // made before installations had ids
+		return config.Metadata[MetadataInstallation], nil
+	}
+	return metadata[MetadataInstallation], nil
+}
+
+// ensureStream creates a stream or brings its settings up to date. It refuses
+// one of another installation.
+func ensureStream(ctx context.Context, js jetstream.JetStream, config jetstream.StreamConfig, installation string) (jetstream.Stream, error) {
+	if config.Metadata == nil {
+		config.Metadata = map[string]string{}
+	}
+	config.Metadata[MetadataInstallation] = installation
+	found, err := js.Stream(ctx, config.Name)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, fmt.Errorf("look up stream %s: %w", config.Name, err)
+	}
+	if err == nil {
+		if other := found.CachedInfo().Config.Metadata[MetadataInstallation]; other != "" && other != installation {
+			return nil, fmt.Errorf("stream %s belongs to installation %s, stream %s to %s: two installations cannot share a NATS account; give one of them another account or server",
+				config.Name, other, events.StreamUsage, installation)
+		}
+	}
+	created, err := js.CreateOrUpdateStream(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("create stream %s: %w", config.Name, err)
+	}
+	return created, nil
+}
+
+// ensureOwn creates what the services keep for themselves.
+func ensureOwn(ctx context.Context, js jetstream.JetStream, c Config) error {
+	_, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: events.BucketLeases, Description: "Which instance of a service has which partition.",
+		History: 1, Replicas: c.Replicas, Storage: jetstream.MemoryStorage, LimitMarkerTTL: leaseMarkers,
+	})
+	if err != nil {
+		return fmt.Errorf("create bucket %s: %w", events.BucketLeases, err)
+	}
+	_, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: events.BucketProjections, Description: "What a projection into another store agreed with itself to write next.",
+		History: 1, Replicas: c.Replicas, Storage: jetstream.FileStorage,
+	})
+	if err != nil {
+		return fmt.Errorf("create bucket %s: %w", events.BucketProjections, err)
+	}
+	_, err = js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
+		Bucket: events.BucketSnapshots, Description: "States of the fold, which save a start from the beginning of the ledger.",
+		Replicas: c.Replicas, Storage: jetstream.FileStorage,
+	})
+	if err != nil {
+		return fmt.Errorf("create object store %s: %w", events.BucketSnapshots, err)
+	}
+	return nil
+}
+
+// leaseMarkers is how long the bucket of leases keeps a marker of a lease that
+// ran out, for those who watch.
+const leaseMarkers = time.Minute
 
 // Partitions reads how many partitions the installation has.
 func Partitions(ctx context.Context, js jetstream.JetStream) (int, error) {
@@ -96,28 +189,14 @@ func Partitions(ctx context.Context, js jetstream.JetStream) (int, error) {
 	return n, nil
 }
 
-// State returns what a stream holds now. It asks over a handle of its own: Info
+// StateOf returns what a stream holds now. It asks over a handle of its own: Info
 // of a handle that several goroutines share writes to it.
-func State(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamState, error) {
+func StateOf(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamState, error) {
 	s, err := js.Stream(ctx, name)
 	if err != nil {
 		return jetstream.StreamState{}, fmt.Errorf("look at stream %s: %w", name, err)
 	}
 	return s.CachedInfo().State, nil
-}
-
-func checkPartitions(ctx context.Context, js jetstream.JetStream, want int) error {
-	installed, err := Partitions(ctx, js)
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil
-	case err != nil:
-		return err
-	case installed != want:
-		return fmt.Errorf("this installation has %d partitions, not %d: the number is fixed when it is installed; set DRAWDOWN_PARTITIONS=%d",
-			installed, want, installed)
-	}
-	return nil
 }
 
 func usageConfig(c Config) *jetstream.StreamConfig {
@@ -168,7 +247,7 @@ func deadLetterConfig(c Config) *jetstream.StreamConfig {
 // ensureBalances creates the stream under bucket BALANCES itself, because the
 // key-value API cannot ask for asynchronous writes. Balances are a view: what
 // a crash takes of them, the projector writes again.
-func ensureBalances(ctx context.Context, js jetstream.JetStream, c Config) (jetstream.KeyValue, error) {
+func ensureBalances(ctx context.Context, js jetstream.JetStream, c Config, installation string) (jetstream.KeyValue, error) {
 	config := jetstream.StreamConfig{
 		Name: "KV_" + events.BucketBalances, Description: "Balance of each account; a view of the ledger.",
 		Subjects:          []string{"$KV." + events.BucketBalances + ".>"},
@@ -178,8 +257,8 @@ func ensureBalances(ctx context.Context, js jetstream.JetStream, c Config) (jets
 	if c.Replicas == 1 {
 		config.PersistMode = jetstream.AsyncPersistMode
 	}
-	if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
-		return nil, fmt.Errorf("create bucket %s: %w", events.BucketBalances, err)
+	if _, err := ensureStream(ctx, js, config, installation); err != nil {
+		return nil, err
 	}
 	bucket, err := js.KeyValue(ctx, events.BucketBalances)
 	if err != nil {
@@ -211,6 +290,7 @@ func Open(ctx context.Context, js jetstream.JetStream) (*Streams, error) {
 			return nil, fmt.Errorf("open stream %s: %w", name, err)
 		}
 	}
+	s.Installation = s.Usage.CachedInfo().Config.Metadata[MetadataInstallation]
 	for name, handle := range map[string]*jetstream.KeyValue{events.BucketBalances: &s.Balances, events.BucketCatalog: &s.Catalog} {
 		if *handle, err = js.KeyValue(ctx, name); err != nil {
 			return nil, fmt.Errorf("open bucket %s: %w", name, err)
