@@ -41,13 +41,19 @@ func (a *app) verify(ctx context.Context, settle time.Duration) error {
 		return err
 	}
 	defer nc.Close()
+	broker, err := stream.NewBroker(nc)
+	if err != nil {
+		return err
+	}
 	history, err := analytics.Open(dsn)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = history.Close() }() // nothing is written over it
 	show, clear := a.auditProgress()
-	report, err := audit.Run(ctx, audit.Config{Streams: streams, Analytics: history, Settle: settle, Progress: show})
+	report, err := audit.Run(ctx, audit.Config{
+		Broker: broker, Partitions: streams.Partitions, Analytics: history, Horizon: dedupHorizon, Settle: settle, Progress: show,
+	})
 	clear()
 	if err != nil {
 		return err
@@ -144,3 +150,6 @@ func (a *app) printReport(r *audit.Report) {
 		fmt.Fprintln(a.out, "Everything agrees.")
 	}
 }
+
+// dedupHorizon is the default one.
+const dedupHorizon = 72 * time.Hour

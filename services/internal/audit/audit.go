@@ -20,8 +20,12 @@ import (
 
 // Config says what to audit.
 type Config struct {
-	Streams   *stream.Streams
-	Analytics *analytics.DB
+	Broker     stream.Broker
+	Partitions int
+	Analytics  *analytics.DB
+	// Horizon is for how long a usage event's id is remembered: the same id may
+	// be charged again for an event stored later than that.
+	Horizon time.Duration
 	// Settle is how long the services may take to catch up with the ends that
 	// the streams have when the audit begins.
 	Settle time.Duration

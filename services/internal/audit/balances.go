@@ -3,13 +3,22 @@ package audit
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
+
+// The bucket of balances as a log.
+const (
+	logBalances = "KV_" + events.BucketBalances
+	keyBalance  = "$KV." + events.BucketBalances + "."
+)
+
+// deleted reports whether a bucket's message deletes its key.
+func deleted(m stream.Message) bool { return m.Header.Get("KV-Operation") != "" }
 
 // checkBalances compares every balance in KV with the fold's, field by field.
 // Accounts that have moved on since the ledger was read are left out: their
@@ -22,6 +31,13 @@ func checkBalances(ctx context.Context, c Config, b *book, r *Report) error {
 	for account := range b.state.Accounts() {
 		value, ok := stored[account]
 		delete(stored, account)
+		if !ok { // or replaced while the bucket was read
+			m, found, err := c.Broker.Log(logBalances).Last(ctx, keyBalance+account)
+			if err != nil {
+				return err
+			}
+			value, ok = m.Data, found && !deleted(m)
+		}
 		if !ok {
 			r.differ("balances", "account %s has no balance in %s", account, events.BucketBalances)
 			continue
@@ -62,27 +78,13 @@ func compareBalance(account string, value []byte, b *book, r *Report) {
 
 // readBalances returns the bucket's values by account.
 func readBalances(ctx context.Context, c Config) (map[string][]byte, error) {
-	watcher, err := c.Streams.Balances.WatchAll(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read bucket %s: %w", events.BucketBalances, err)
-	}
-	defer func() { _ = watcher.Stop() }() // only ends the subscription
 	values := map[string][]byte{}
-	for {
-		select {
-		case entry, open := <-watcher.Updates():
-			if !open {
-				return nil, fmt.Errorf("read bucket %s: the watch ended early", events.BucketBalances)
-			}
-			if entry == nil {
-				return values, nil
-			}
-			if entry.Operation() == jetstream.KeyValuePut {
-				values[entry.Key()] = entry.Value()
-				c.Progress("balances", uint64(len(values)), 0)
-			}
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+	err := stream.Each(ctx, c.Broker.Log(logBalances), stream.From{}, func(m stream.Message) error {
+		if !deleted(m) {
+			values[strings.TrimPrefix(m.Subject, keyBalance)] = m.Data
 		}
-	}
+		c.Progress("balances", m.Sequence, m.Sequence+m.Pending)
+		return nil
+	})
+	return values, err
 }

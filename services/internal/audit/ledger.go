@@ -3,9 +3,9 @@ package audit
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
@@ -14,6 +14,7 @@ import (
 
 // book is the ledger, read from its first message on.
 type book struct {
+	horizon time.Duration
 	state   *ledger.State
 	through uint64 // the last sequence folded
 
@@ -40,23 +41,17 @@ func eventKey(source, id string) [16]byte {
 
 // readLedger folds the ledger up to its present end.
 func readLedger(ctx context.Context, c Config, r *Report) (*book, error) {
-	info, err := c.Streams.Ledger.Info(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("look at stream %s: %w", events.StreamLedger, err)
+	b := &book{
+		horizon: c.Horizon, state: ledger.New(),
+		charged: map[[16]byte]events.Position{}, spans: make([]tally, c.Partitions),
 	}
-	reader, err := stream.Read(ctx, c.Streams.Ledger, 0)
+	err := stream.Each(ctx, c.Broker.Log(events.StreamLedger), stream.From{}, func(m stream.Message) error {
+		b.fold(m, r)
+		c.Progress("ledger", m.Sequence, m.Sequence+m.Pending)
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	defer reader.Close()
-	b := &book{state: ledger.New(), charged: map[[16]byte]events.Position{}, spans: make([]tally, c.Streams.Partitions)}
-	for b.through < info.State.LastSeq {
-		m, err := reader.Next(ctx)
-		if err != nil {
-			return nil, err
-		}
-		b.fold(m, r)
-		c.Progress("ledger", m.Sequence, info.State.LastSeq)
 	}
 	r.Ledger.Sequence = b.through
 	for account := range b.state.Accounts() {
@@ -91,10 +86,11 @@ func (b *book) fold(m stream.Message, r *Report) {
 	}
 }
 
-// charge notes a debit, which must be the only one for its usage event.
+// charge notes a debit, which must be the only one for its usage event within
+// the dedup horizon.
 func (b *book) charge(sequence uint64, d *events.Debit, r *Report) {
 	key := eventKey(d.Source, d.ID)
-	if first, twice := b.charged[key]; twice {
+	if first, twice := b.charged[key]; twice && d.Position.StoredAt.Sub(first.StoredAt) <= b.horizon {
 		r.differ("ledger", "usage event %s %s is charged twice: from USAGE %d/%d and, in ledger message %d, from %d/%d",
 			d.Source, d.ID, first.Sequence, first.Index, sequence, d.Position.Sequence, d.Position.Index)
 	}

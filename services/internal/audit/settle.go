@@ -7,13 +7,12 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // settled waits until every usage event stored by now is settled in the
 // ledger. What is not when time is up is a difference.
 func (r *Report) settled(ctx context.Context, c Config, deadline time.Time) error {
-	for partition := range c.Streams.Partitions {
+	for partition := range c.Partitions {
 		end, err := usageEnd(ctx, c, partition)
 		if err != nil {
 			return err
@@ -30,7 +29,7 @@ func (r *Report) settled(ctx context.Context, c Config, deadline time.Time) erro
 				r.differ("usage", "after %s partition %d is still rated through USAGE sequence %d of %d", c.Settle, partition, through, end)
 				break
 			}
-			c.Progress("settle", uint64(partition), uint64(c.Streams.Partitions))
+			c.Progress("settle", uint64(partition), uint64(c.Partitions))
 			if err := pause.For(ctx, settlePoll); err != nil {
 				return err
 			}
@@ -42,7 +41,7 @@ func (r *Report) settled(ctx context.Context, c Config, deadline time.Time) erro
 // usageEnd is the sequence of a partition's newest usage message.
 func usageEnd(ctx context.Context, c Config, partition int) (end uint64, err error) {
 	for _, subject := range []string{events.StoredUsageSubject(partition, "*"), events.BatchSubject(partition)} {
-		last, _, err := stream.Last(ctx, c.Streams.Usage, subject)
+		last, _, err := c.Broker.Log(events.StreamUsage).Last(ctx, subject)
 		if err != nil {
 			return 0, err
 		}
@@ -53,7 +52,7 @@ func usageEnd(ctx context.Context, c Config, partition int) (end uint64, err err
 
 // settledThrough is the last USAGE sequence that a partition's rater settled.
 func settledThrough(ctx context.Context, c Config, partition int) (uint64, error) {
-	last, ok, err := stream.Last(ctx, c.Streams.Ledger, events.LedgerSubject(partition, events.WriterUsage))
+	last, ok, err := c.Broker.Log(events.StreamLedger).Last(ctx, events.LedgerSubject(partition, events.WriterUsage))
 	if err != nil || !ok {
 		return 0, err
 	}

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
@@ -19,26 +18,14 @@ type said struct {
 // in the order of their causes, exhausted and restored take turns, and the
 // last says what the balance says.
 func checkSignals(ctx context.Context, c Config, b *book, r *Report) error {
-	info, err := c.Streams.Signals.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", events.StreamSignals, err)
-	}
 	accounts := map[string]*said{}
-	if info.State.Msgs > 0 {
-		reader, err := stream.Read(ctx, c.Streams.Signals, 0)
-		if err != nil {
-			return err
-		}
-		defer reader.Close()
-		for last := uint64(0); last < info.State.LastSeq; {
-			m, err := reader.Next(ctx)
-			if err != nil {
-				return err
-			}
-			last = m.Sequence
-			checkSignal(m, accounts, r)
-			c.Progress("signals", last, info.State.LastSeq)
-		}
+	err := stream.Each(ctx, c.Broker.Log(events.StreamSignals), stream.From{}, func(m stream.Message) error {
+		checkSignal(m, accounts, r)
+		c.Progress("signals", m.Sequence, m.Sequence+m.Pending)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for account := range b.state.Accounts() {
 		balance, _ := b.state.Balance(account)

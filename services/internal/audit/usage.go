@@ -17,29 +17,24 @@ func checkUsage(ctx context.Context, c Config, b *book, r *Report) error {
 		r.Usage.Duplicates += t.duplicates
 		r.Usage.Rejected += t.rejected
 	}
-	info, err := c.Streams.Usage.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("look at stream %s: %w", events.StreamUsage, err)
-	}
-	r.Usage.Messages = info.State.Msgs
-	if info.State.Msgs == 0 || info.State.FirstSeq > 1 {
-		return nil // nothing stored, or no longer all: the ledger is what is left
-	}
-	reader, err := stream.Read(ctx, c.Streams.Usage, 0)
+	usage := c.Broker.Log(events.StreamUsage)
+	state, err := usage.State(ctx)
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
+	r.Usage.Messages = state.Messages
+	if state.Messages == 0 || state.First > 1 {
+		return nil // nothing stored, or no longer all: the ledger is what is left
+	}
 	found := make([]tally, len(b.spans))
 	met := make(map[[16]byte]struct{}, len(b.charged))
-	for last := uint64(0); last < info.State.LastSeq; {
-		m, err := reader.Next(ctx)
-		if err != nil {
-			return err
-		}
-		last = m.Sequence
-		countUsage(m, c.Streams.Partitions, b, met, found)
-		c.Progress("usage", last, info.State.LastSeq)
+	err = stream.Each(ctx, usage, stream.From{}, func(m stream.Message) error {
+		countUsage(m, c.Partitions, b, met, found)
+		c.Progress("usage", m.Sequence, state.Last)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for p, t := range b.spans {
 		if found[p].events != t.events {

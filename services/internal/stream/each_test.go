@@ -1,0 +1,60 @@
+package stream_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/natstest"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+)
+
+func TestEachGivesWhatIsThereWhenItBegins(t *testing.T) {
+	server := natstest.Run(t)
+	if _, err := stream.Ensure(t.Context(), server.JetStream(), stream.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	broker, err := stream.NewBroker(server.Connect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := broker.Log(events.StreamSignals)
+	for _, subject := range []string{"credits.low.a", "credits.low.b", "credits.exhausted.a", "credits.restored.a", "credits.low.b"} {
+		if _, err := log.Append(t.Context(), stream.Append{Subject: subject}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, c := range map[string]struct {
+		from     stream.From
+		subjects []string
+		want     []uint64
+	}{
+		"all of the stream":                  {want: []uint64{1, 2, 3, 4, 5}},
+		"from a sequence on":                 {from: stream.From{Sequence: 4}, want: []uint64{4, 5}},
+		"from behind the end":                {from: stream.From{Sequence: 6}},
+		"some subjects":                      {subjects: []string{"credits.*.a"}, want: []uint64{1, 3, 4}},
+		"subjects that end before the place": {from: stream.From{Sequence: 5}, subjects: []string{"credits.*.a"}},
+		"a subject that nobody wrote":        {subjects: []string{"credits.low.c"}},
+		"the newest message of each subject": {from: stream.From{LastPerSubject: true}, want: []uint64{3, 4, 5, 1}},
+	} {
+		before, err := log.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []uint64
+		err = stream.Each(t.Context(), log, c.from, func(m stream.Message) error {
+			got = append(got, m.Sequence)
+			_, err := log.Append(t.Context(), stream.Append{Subject: "credits.expired.z"})
+			return err
+		}, c.subjects...)
+		if len(got) > 0 && slices.Max(got) > before.Last {
+			t.Errorf("%s: %v, of which some came after it began at %d", name, got, before.Last)
+		}
+		slices.Sort(got)
+		slices.Sort(c.want)
+		got = slices.DeleteFunc(got, func(s uint64) bool { return s > 5 }) // an earlier case's
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v; want %v", name, got, err, c.want)
+		}
+	}
+}
