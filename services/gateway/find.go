@@ -5,7 +5,6 @@ import (
 	"context"
 
 	"github.com/drawdown-credits/drawdown/events"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // findDeadLetter looks for a usage event among the newest dead letters, at most
@@ -16,16 +15,16 @@ func (g *Gateway) findDeadLetter(ctx context.Context, source, id string) (*DeadL
 	}
 	bounded, cancel := g.bounded(ctx)
 	defer cancel()
-	state, err := stream.StateOf(bounded, g.JetStream, events.StreamDeadLetter)
+	state, err := g.broker.Log(events.StreamDeadLetter).State(bounded)
 	if err != nil {
 		return nil, err
 	}
-	if state.Msgs == 0 {
+	if state.Messages == 0 {
 		return nil, nil
 	}
-	from := state.FirstSeq
-	if state.LastSeq > scanMax {
-		from = max(from, state.LastSeq-scanMax+1)
+	from := state.First
+	if state.Last > scanMax {
+		from = max(from, state.Last-scanMax+1)
 	}
 	var found *DeadLetterSummary
 	_, err = g.scanDeadLetters(bounded, scan{from: from, limit: scanMax}, func(d events.DeadLetter, size int) bool {

@@ -71,6 +71,7 @@ type Gateway struct {
 	handler http.Handler
 	metrics *metrics
 	inbox   *inbox
+	broker  stream.Broker
 	now     func() time.Time
 
 	streaming chan struct{} // a slot per open stream of signals
@@ -92,6 +93,9 @@ func New(c Config) (*Gateway, error) {
 	var err error
 	if g.metrics, err = newMetrics(c.Registerer); err != nil {
 		return nil, fmt.Errorf("register the gateway's metrics: %w", err)
+	}
+	if g.broker, err = stream.NewBroker(c.NATS); err != nil {
+		return nil, err
 	}
 	if g.inbox, err = newInbox(c.NATS); err != nil {
 		return nil, err

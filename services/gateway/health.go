@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/drawdown-credits/drawdown/events"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 const probeTimeout = 2 * time.Second
@@ -92,7 +91,7 @@ func (g *Gateway) components(ctx context.Context) []Component {
 	found := []Component{connected}
 	for _, name := range []string{events.StreamUsage, events.StreamLedger, events.StreamSignals, events.StreamDeadLetter} {
 		found = append(found, probe("stream "+name, connected.Status == statusOK, func() error {
-			_, err := stream.StateOf(ctx, g.JetStream, name)
+			_, err := g.broker.Log(name).State(ctx)
 			return err
 		}))
 	}

@@ -76,7 +76,7 @@ func (g *Gateway) streamSignals(ctx context.Context, in *signalsInput) (*huma.St
 func (g *Gateway) readSignals(ctx context.Context, in *signalsInput) (*stream.Reader, error) {
 	bounded, cancel := g.bounded(ctx)
 	defer cancel()
-	from := in.From
+	signals, from := g.broker.Log(events.StreamSignals), in.From
 	switch {
 	case in.LastEventID != "":
 		last, err := strconv.ParseUint(in.LastEventID, 10, 63)
@@ -86,13 +86,13 @@ func (g *Gateway) readSignals(ctx context.Context, in *signalsInput) (*stream.Re
 		}
 		from = last + 1
 	case from == 0:
-		state, err := stream.StateOf(bounded, g.JetStream, events.StreamSignals)
+		state, err := signals.State(bounded)
 		if err != nil {
 			return nil, err
 		}
-		from = state.LastSeq + 1
+		from = state.Last + 1
 	}
-	reader, err := stream.Read(bounded, g.Streams.Signals, from, "credits."+orAny(in.Kind)+"."+orAny(in.Account))
+	reader, err := signals.Read(bounded, stream.From{Sequence: from}, "credits."+orAny(in.Kind)+"."+orAny(in.Account))
 	if err != nil {
 		return nil, fmt.Errorf("follow signals: %w", err)
 	}
