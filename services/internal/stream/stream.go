@@ -147,14 +147,10 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, config jetstream.
 
 // ensureOwn creates what the services keep for themselves.
 func ensureOwn(ctx context.Context, js jetstream.JetStream, c Config) error {
-	_, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: events.BucketLeases, Description: "Which instance of a service has which partition.",
-		History: 1, Replicas: c.Replicas, Storage: jetstream.MemoryStorage, LimitMarkerTTL: leaseMarkers,
-	})
-	if err != nil {
-		return fmt.Errorf("create bucket %s: %w", events.BucketLeases, err)
+	if err := EnsureLeases(ctx, js, c.Replicas); err != nil {
+		return err
 	}
-	_, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+	_, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: events.BucketProjections, Description: "What a projection into another store agreed with itself to write next.",
 		History: 1, Replicas: c.Replicas, Storage: jetstream.FileStorage,
 	})
@@ -167,6 +163,19 @@ func ensureOwn(ctx context.Context, js jetstream.JetStream, c Config) error {
 	})
 	if err != nil {
 		return fmt.Errorf("create object store %s: %w", events.BucketSnapshots, err)
+	}
+	return nil
+}
+
+// EnsureLeases creates the bucket of leases when it is missing: it is kept in
+// memory, and a server that restarts has forgotten it.
+func EnsureLeases(ctx context.Context, js jetstream.JetStream, replicas int) error {
+	_, err := js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: events.BucketLeases, Description: "Which instance of a service has which partition.",
+		History: 1, Replicas: max(1, replicas), Storage: jetstream.MemoryStorage, LimitMarkerTTL: leaseMarkers,
+	})
+	if err != nil {
+		return fmt.Errorf("create bucket %s: %w", events.BucketLeases, err)
 	}
 	return nil
 }
