@@ -6,11 +6,11 @@ import "context"
 // place up to the end that they have when it begins. It ends early with the
 // error of do.
 func Each(ctx context.Context, l Log, from From, do func(Message) error, subjects ...string) error {
-	end, err := end(ctx, l, subjects)
-	if err != nil || end == 0 {
+	last, err := end(ctx, l, subjects)
+	if err != nil || last.Sequence == 0 {
 		return err
 	}
-	if from.Sequence > end {
+	if from.Sequence > last.Sequence || from.Since.After(last.StoredAt) {
 		return nil
 	}
 	reader, err := l.Read(ctx, from, subjects...)
@@ -23,34 +23,36 @@ func Each(ctx context.Context, l Log, from From, do func(Message) error, subject
 		if err != nil {
 			return err
 		}
-		if m.Sequence > end {
+		if m.Sequence > last.Sequence {
 			return nil
 		}
 		if err := do(m); err != nil {
 			return err
 		}
-		if m.Sequence == end || m.Pending == 0 {
+		if m.Sequence == last.Sequence || m.Pending == 0 {
 			return nil
 		}
 	}
 }
 
-// end is the sequence of the last message on subjects, 0 when there is none.
-func end(ctx context.Context, l Log, subjects []string) (uint64, error) {
+// end is the last message on subjects, the zero mark when there is none.
+func end(ctx context.Context, l Log, subjects []string) (Mark, error) {
 	if len(subjects) == 0 {
 		state, err := l.State(ctx)
 		if err != nil || state.Messages == 0 {
-			return 0, err
+			return Mark{}, err
 		}
-		return state.Last, nil
+		return Mark{Sequence: state.Last, StoredAt: state.LastAt}, nil
 	}
-	var last uint64
+	var last Mark
 	for _, subject := range subjects {
 		m, _, err := l.Last(ctx, subject)
 		if err != nil {
-			return 0, err
+			return Mark{}, err
 		}
-		last = max(last, m.Sequence)
+		if m.Sequence > last.Sequence {
+			last = MarkOf(m)
+		}
 	}
 	return last, nil
 }

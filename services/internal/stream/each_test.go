@@ -3,6 +3,7 @@ package stream_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/natstest"
@@ -32,6 +33,8 @@ func TestEachGivesWhatIsThereWhenItBegins(t *testing.T) {
 		"all of the stream":                  {want: []uint64{1, 2, 3, 4, 5}},
 		"from a sequence on":                 {from: stream.From{Sequence: 4}, want: []uint64{4, 5}},
 		"from behind the end":                {from: stream.From{Sequence: 6}},
+		"from a time after the last":         {from: stream.From{Since: time.Now().Add(time.Hour)}},
+		"subjects that end before the time":  {from: stream.From{Since: time.Now().Add(time.Hour)}, subjects: []string{"credits.*.a"}},
 		"some subjects":                      {subjects: []string{"credits.*.a"}, want: []uint64{1, 3, 4}},
 		"subjects that end before the place": {from: stream.From{Sequence: 5}, subjects: []string{"credits.*.a"}},
 		"a subject that nobody wrote":        {subjects: []string{"credits.low.c"}},
