@@ -7,6 +7,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/rater"
 )
 
@@ -15,7 +16,11 @@ func (w *world) rate() *world {
 	w.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	r := rater.New(w.js, rater.Config{Partitions: partitions, Logger: slog.New(slog.DiscardHandler)})
+	broker, err := stream.NewBroker(w.js.Conn())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := rater.New(rater.Config{Broker: broker, Partitions: partitions, Logger: slog.New(slog.DiscardHandler)})
 	go func() { done <- r.Run(ctx) }()
 	w.t.Cleanup(func() {
 		stop()

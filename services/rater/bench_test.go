@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/rater"
 )
@@ -42,9 +43,10 @@ func BenchmarkPartition(b *testing.B) {
 	registry := prometheus.NewRegistry()
 	b.ResetTimer()
 	cpu := cpuTime(b)
-	r, stop := w.run(w.js, rater.Config{Owned: []int{0}, Metrics: registry})
-	w.await(r, 0, func(s rater.Status) bool {
-		return s.Through.Sequence == info.State.LastSeq && s.Through.Index == batch-1
+	held := of(0)
+	stop := w.start(rater.Config{Share: held, Metrics: registry})
+	w.await(held, 0, func(r lease.Report) bool {
+		return r.Sequence == info.State.LastSeq && r.Known == int64(messages*batch)
 	})
 	b.StopTimer()
 	cpu = cpuTime(b) - cpu
@@ -81,8 +83,8 @@ func chunks(b *testing.B, registry *prometheus.Registry) float64 {
 func BenchmarkLatency(b *testing.B) {
 	w := newWorld(b)
 	w.applyCard(1, time.Time{}, "1")
-	w.run(w.js, rater.Config{Owned: []int{0}})
-	reader, err := stream.Read(b.Context(), w.streams.Ledger, 0, events.LedgerSubject(0, events.WriterUsage))
+	w.run(0)
+	reader, err := w.broker.Log(events.StreamLedger).Read(b.Context(), stream.From{}, events.LedgerSubject(0, events.WriterUsage))
 	w.must(err)
 	defer reader.Close()
 	for i := 0; b.Loop(); i++ {

@@ -3,12 +3,12 @@ package rater
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
-
-	"github.com/nats-io/nats.go/jetstream"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
@@ -16,38 +16,31 @@ import (
 	"github.com/drawdown-credits/drawdown/services/rater/rating"
 )
 
-const cardKeys = "ratecard." + events.DefaultCard + ".*"
-
-var errWatchEnded = errors.New("the watch of the catalog ended")
+const (
+	cardSubjects = "$KV." + events.BucketCatalog + ".ratecard." + events.DefaultCard + ".*"
+	// headerOperation marks the deletion of a key in a bucket.
+	headerOperation = "KV-Operation"
+)
 
 // cards follows the versions of the default rate card in bucket CATALOG.
 type cards struct {
-	bucket  jetstream.KeyValue
-	stream  jetstream.Stream // under the bucket
+	broker  stream.Broker
+	catalog stream.Log
 	log     *slog.Logger
 	metrics *metrics
 
 	mu       sync.Mutex
-	versions map[string]*rating.Card // by key
 	book     rating.Book
 	revision uint64        // up to which the bucket is seen
 	changed  chan struct{} // closed when revision grows
 	loaded   chan struct{} // closed when everything there at start is seen
 }
 
-func openCards(ctx context.Context, js jetstream.JetStream, log *slog.Logger, m *metrics) (*cards, error) {
-	bucket, err := js.KeyValue(ctx, events.BucketCatalog)
-	if err != nil {
-		return nil, fmt.Errorf("open bucket %s: %w", events.BucketCatalog, err)
-	}
-	under, err := js.Stream(ctx, "KV_"+events.BucketCatalog)
-	if err != nil {
-		return nil, fmt.Errorf("open the stream of bucket %s: %w", events.BucketCatalog, err)
-	}
+func newCards(broker stream.Broker, log *slog.Logger, m *metrics) *cards {
 	return &cards{
-		bucket: bucket, stream: under, log: log, metrics: m,
-		versions: map[string]*rating.Card{}, changed: make(chan struct{}), loaded: make(chan struct{}),
-	}, nil
+		broker: broker, catalog: broker.Log("KV_" + events.BucketCatalog), log: log, metrics: m,
+		changed: make(chan struct{}), loaded: make(chan struct{}),
+	}
 }
 
 // current returns the versions known now.
@@ -60,9 +53,13 @@ func (c *cards) current() rating.Book {
 // follow keeps the book up to date until ctx ends.
 func (c *cards) follow(ctx context.Context) {
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
+		began := time.Now()
 		err := c.watch(ctx)
 		if ctx.Err() != nil {
 			return
+		}
+		if time.Since(began) > retryMax {
+			wait = retryMin // it held for a while
 		}
 		c.log.Warn("rate cards are read again", "err", err)
 		if pause.For(ctx, wait) != nil {
@@ -71,30 +68,69 @@ func (c *cards) follow(ctx context.Context) {
 	}
 }
 
+// watch reads the bucket from the start and follows it, for as long as the
+// bucket is known to hold what was read.
 func (c *cards) watch(ctx context.Context) error {
-	watcher, err := c.bucket.Watch(ctx, cardKeys)
+	lost, stop := c.broker.Interrupted()
+	defer stop()
+	c.see(0, nil) // what is known may be gone
+	last, _, err := c.last(ctx)
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", cardKeys, err)
+		return err
 	}
-	defer func() { _ = watcher.Stop() }() // it ends with its context
+	reader, err := c.catalog.Read(ctx, stream.From{LastPerSubject: true}, cardSubjects)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	versions := map[string]*rating.Card{} // by subject
+	if last.Sequence == 0 {
+		c.see(0, versions)
+	}
+	verify := time.NewTicker(verifyEvery)
+	defer verify.Stop()
+	var seen stream.Mark
 	for {
 		select {
-		case entry, ok := <-watcher.Updates():
-			switch {
-			case !ok:
-				return errWatchEnded
-			case entry == nil:
-				c.finishLoading()
-			default:
-				c.take(entry)
+		case m := <-reader.Messages():
+			c.take(versions, m)
+			seen = stream.MarkOf(m)
+			if m.Sequence >= last.Sequence {
+				c.see(m.Sequence, versions)
 			}
+		case <-verify.C:
+			if err := verified(ctx, c.catalog, seen); err != nil {
+				return err
+			}
+		case <-lost:
+			return errReconnected
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-func (c *cards) finishLoading() {
+func (c *cards) last(ctx context.Context) (stream.Message, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	last, ok, err := c.catalog.Last(ctx, cardSubjects)
+	if err != nil {
+		return last, ok, fmt.Errorf("look for newer rate cards: %w", err)
+	}
+	return last, ok, nil
+}
+
+// see makes versions the ones in use, read up to revision; nil keeps the ones
+// that are until the bucket is read again.
+func (c *cards) see(revision uint64, versions map[string]*rating.Card) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.revision = revision; versions == nil {
+		return
+	}
+	c.book = rating.NewBook(slices.Collect(maps.Values(versions))...)
+	close(c.changed)
+	c.changed = make(chan struct{})
 	select {
 	case <-c.loaded:
 	default:
@@ -102,32 +138,22 @@ func (c *cards) finishLoading() {
 	}
 }
 
-// take folds one change of the bucket into the book.
-func (c *cards) take(entry jetstream.KeyValueEntry) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if entry.Operation() == jetstream.KeyValuePut {
-		card, err := readCard(entry.Value())
-		if err != nil {
-			// Nothing is in the catalog that the gateway did not check, so this
-			// is a version of a newer Drawdown, or not ours.
-			c.metrics.badCards.Inc()
-			c.log.Error("rate card in the catalog is not used", "key", entry.Key(), "revision", entry.Revision(), "err", err)
-		} else {
-			c.versions[entry.Key()] = card
-			c.log.Info("rate card is in use", "card", card.Name(), "version", card.Version(), "effective_from", card.EffectiveFrom())
-		}
-	} else {
-		delete(c.versions, entry.Key())
+// take folds one change of the bucket into versions.
+func (c *cards) take(versions map[string]*rating.Card, m stream.Message) {
+	if m.Header.Get(headerOperation) != "" {
+		delete(versions, m.Subject)
+		return
 	}
-	all := make([]*rating.Card, 0, len(c.versions))
-	for _, card := range c.versions {
-		all = append(all, card)
+	card, err := readCard(m.Data)
+	if err != nil {
+		// Nothing is in the catalog that the gateway did not check, so this
+		// is a version of a newer Drawdown, or not ours.
+		c.metrics.badCards.Inc()
+		c.log.Error("rate card in the catalog is not used", "subject", m.Subject, "revision", m.Sequence, "err", err)
+		return
 	}
-	c.book = rating.NewBook(all...)
-	c.revision = max(c.revision, entry.Revision())
-	close(c.changed)
-	c.changed = make(chan struct{})
+	versions[m.Subject] = card
+	c.log.Info("rate card is in use", "card", card.Name(), "version", card.Version(), "effective_from", card.EffectiveFrom())
 }
 
 func readCard(value []byte) (*rating.Card, error) {
@@ -141,12 +167,12 @@ func readCard(value []byte) (*rating.Card, error) {
 // refresh returns the book once it holds everything that the bucket does now,
 // so that a card applied before an event was published is never missed.
 func (c *cards) refresh(ctx context.Context) (rating.Book, error) {
+	last, ok, err := c.last(ctx)
+	if err != nil {
+		return rating.Book{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	last, ok, err := stream.Last(ctx, c.stream, "$KV."+events.BucketCatalog+"."+cardKeys)
-	if err != nil {
-		return rating.Book{}, fmt.Errorf("look for newer rate cards: %w", err)
-	}
 	for {
 		c.mu.Lock()
 		book, revision, changed := c.book, c.revision, c.changed

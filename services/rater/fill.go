@@ -28,6 +28,7 @@ type filler struct {
 func (f *filler) take(m stream.Message) {
 	f.message, f.index, f.fresh = m, 0, false
 	f.items = events.DecodeMessage(m.Subject, m.Header, m.Data, f.config.Partitions)
+	f.pending = m.Pending
 	f.metrics.pending.WithLabelValues(label(f.number)).Set(float64(m.Pending))
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/natstest"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/rater"
@@ -28,6 +30,7 @@ type world struct {
 	testing.TB
 	server  *natstest.Server
 	js      jetstream.JetStream
+	broker  stream.Broker
 	streams *stream.Streams
 }
 
@@ -39,7 +42,17 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &world{TB: t, server: server, js: js, streams: streams}
+	w := &world{TB: t, server: server, js: js, streams: streams}
+	w.broker = w.connect()
+	return w
+}
+
+// connect returns a broker with a connection of its own.
+func (w *world) connect() stream.Broker {
+	w.Helper()
+	broker, err := stream.NewBroker(w.server.Connect())
+	w.must(err)
+	return broker
 }
 
 func (w *world) must(err error) {
@@ -68,14 +81,46 @@ func (w *world) putCard(card events.RateCard) {
 	w.must(err)
 }
 
-// run starts a rater and returns a function that stops it and waits.
-func (w *world) run(js jetstream.JetStream, c rater.Config) (r *rater.Rater, stop func()) {
+// share gives a rater the partitions that a test chose, and shows their
+// reports.
+type share []*lease.Held
+
+// of returns a share of partitions; none means all.
+func of(chosen ...int) share {
+	if len(chosen) == 0 {
+		for n := range partitions {
+			chosen = append(chosen, n)
+		}
+	}
+	s := make(share, len(chosen))
+	for i, n := range chosen {
+		s[i] = &lease.Held{Partition: n}
+	}
+	return s
+}
+
+func (s share) Run(ctx context.Context, work lease.Work) error {
+	var running sync.WaitGroup
+	for _, held := range s {
+		running.Go(func() { work(ctx, held) })
+	}
+	running.Wait()
+	return nil
+}
+
+// start runs a rater of some partitions on a broker of the test's, and returns
+// a function that stops it and waits.
+func (w *world) start(c rater.Config) (stop func()) {
 	w.Helper()
+	c.Partitions = partitions
+	if c.Broker == nil {
+		c.Broker = w.broker
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(w.Context())
-	r = rater.New(js, c)
+	r := rater.New(c)
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
@@ -85,7 +130,14 @@ func (w *world) run(js jetstream.JetStream, c rater.Config) (r *rater.Rater, sto
 		}
 	})
 	w.Cleanup(stop)
-	return r, stop
+	return stop
+}
+
+// run rates partitions, all when none is named.
+func (w *world) run(chosen ...int) (s share, stop func()) {
+	w.Helper()
+	s = of(chosen...)
+	return s, w.start(rater.Config{Share: s})
 }
 
 func usage(account, id string) events.Usage {
@@ -153,9 +205,7 @@ func (w *world) settle(partition, n int) settled {
 	w.Helper()
 	s := settled{debits: map[string]events.Debit{}}
 	// A connection of its own: the world's may be reconnecting.
-	ledger, err := w.server.JetStream().Stream(w.Context(), events.StreamLedger)
-	w.must(err)
-	reader, err := stream.Read(w.Context(), ledger, 0, events.LedgerSubject(partition, events.WriterUsage))
+	reader, err := w.connect().Log(events.StreamLedger).Read(w.Context(), stream.From{}, events.LedgerSubject(partition, events.WriterUsage))
 	w.must(err)
 	defer reader.Close()
 	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
@@ -206,97 +256,103 @@ func (w *world) deadLetters() []events.DeadLetter {
 	return letters
 }
 
-// faulty is a JetStream that breaks where a test says.
+// faulty is a broker that breaks appends to the ledger where a test says.
 type faulty struct {
-	jetstream.JetStream
-	before func(*nats.Msg) error // instead of publishing
-	after  func(*nats.Msg) error // instead of the ack
+	stream.Broker
+	before func(stream.Append) error // instead of appending
+	after  func(stream.Append) error // instead of the ack
 }
 
-func (f *faulty) PublishMsg(ctx context.Context, m *nats.Msg, opts ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	if f.before != nil {
-		if err := f.before(m); err != nil {
-			return nil, err
-		}
+func (f *faulty) Log(name string) stream.Log {
+	log := f.Broker.Log(name)
+	if name == events.StreamLedger {
+		return faultyLog{log, f}
 	}
-	ack, err := f.JetStream.PublishMsg(ctx, m, opts...)
-	if err == nil && f.after != nil {
-		if err := f.after(m); err != nil {
-			return nil, err
-		}
-	}
-	return ack, err
+	return log
 }
 
-// slowCatalog is a JetStream whose catalog is watched with a delay: changes
-// arrive once somebody has asked for the last one.
+type faultyLog struct {
+	stream.Log
+	faulty *faulty
+}
+
+func (l faultyLog) Append(ctx context.Context, a stream.Append) (uint64, error) {
+	if l.faulty.before != nil {
+		if err := l.faulty.before(a); err != nil {
+			return 0, err
+		}
+	}
+	sequence, err := l.Log.Append(ctx, a)
+	if err == nil && l.faulty.after != nil {
+		if err := l.faulty.after(a); err != nil {
+			return 0, err
+		}
+	}
+	return sequence, err
+}
+
+// slowCatalog is a broker whose catalog is read with a delay: what was put
+// arrives once somebody has asked for the last card for the second time; the
+// first time, the rater starts.
 type slowCatalog struct {
-	jetstream.JetStream
+	stream.Broker
 	asked chan struct{}
-	once  sync.Once
+	times atomic.Int32
 }
 
-func (s *slowCatalog) KeyValue(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
-	kv, err := s.JetStream.KeyValue(ctx, bucket)
-	return slowBucket{kv, s}, err
-}
-
-func (s *slowCatalog) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
-	under, err := s.JetStream.Stream(ctx, name)
+func (s *slowCatalog) Log(name string) stream.Log {
+	log := s.Broker.Log(name)
 	if name == "KV_"+events.BucketCatalog {
-		under = askedStream{under, s}
+		return slowLog{log, s}
 	}
-	return under, err
+	return log
 }
 
-type askedStream struct {
-	jetstream.Stream
+type slowLog struct {
+	stream.Log
 	slow *slowCatalog
 }
 
-func (s askedStream) GetLastMsgForSubject(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
-	m, err := s.Stream.GetLastMsgForSubject(ctx, subject)
-	s.slow.once.Do(func() { close(s.slow.asked) })
-	return m, err
+func (l slowLog) Last(ctx context.Context, subject string) (stream.Message, bool, error) {
+	m, ok, err := l.Log.Last(ctx, subject)
+	if l.slow.times.Add(1) == 2 {
+		close(l.slow.asked)
+	}
+	return m, ok, err
 }
 
-type slowBucket struct {
-	jetstream.KeyValue
-	slow *slowCatalog
-}
-
-func (b slowBucket) Watch(ctx context.Context, keys string, opts ...jetstream.WatchOpt) (jetstream.KeyWatcher, error) {
-	watcher, err := b.KeyValue.Watch(ctx, keys, opts...)
+func (l slowLog) Read(ctx context.Context, from stream.From, subjects ...string) (*stream.Reader, error) {
+	reader, err := l.Log.Read(ctx, from, subjects...)
 	if err != nil {
 		return nil, err
 	}
-	slow := slowWatcher{watcher, make(chan jetstream.KeyValueEntry)}
-	go func() {
-		defer close(slow.updates)
-		for entry := range watcher.Updates() {
-			if entry != nil {
+	delayed, closed := make(chan stream.Message), make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		select {
+		case <-l.slow.asked:
+		case <-closed:
+			return
+		}
+		for {
+			select {
+			case m := <-reader.Messages():
 				select {
-				case <-b.slow.asked:
-				case <-ctx.Done():
+				case delayed <- m:
+				case <-closed:
 					return
 				}
-			}
-			select {
-			case slow.updates <- entry:
-			case <-ctx.Done():
+			case <-closed:
 				return
 			}
 		}
-	}()
-	return slow, nil
+	})
+	return stream.NewReader(delayed, func() {
+		close(closed)
+		running.Wait()
+		reader.Close()
+	}), nil
 }
-
-type slowWatcher struct {
-	jetstream.KeyWatcher
-	updates chan jetstream.KeyValueEntry
-}
-
-func (w slowWatcher) Updates() <-chan jetstream.KeyValueEntry { return w.updates }
 
 func (w *world) publishLedger(partition int, body string) uint64 {
 	w.Helper()
@@ -305,22 +361,25 @@ func (w *world) publishLedger(partition int, body string) uint64 {
 	return ack.Sequence
 }
 
-// await watches a rater until a partition is as it should be.
-func (w *world) await(r *rater.Rater, partition int, good func(rater.Status) bool) rater.Status {
+// await watches the reports on a partition until they are as they should be.
+func (w *world) await(s share, partition int, good func(lease.Report) bool) lease.Report {
 	w.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	deadline := time.After(time.Minute)
 	for {
-		for _, s := range r.Status() {
-			if s.Partition == partition && good(s) {
-				return s
+		for _, held := range s {
+			if r := held.Last(); held.Partition == partition && good(r) {
+				return r
 			}
 		}
 		select {
 		case <-tick.C:
 		case <-deadline:
-			w.Fatalf("partition %d is not as it should be: %+v", partition, r.Status())
+			for _, held := range s {
+				w.Errorf("partition %d: %+v", held.Partition, held.Last())
+			}
+			w.Fatalf("partition %d is not as it should be", partition)
 		}
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-
-	"github.com/nats-io/nats.go"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
@@ -20,6 +20,7 @@ var errReconnected = errors.New("the connection to NATS was interrupted")
 // partition rates one partition. Its methods run on one goroutine.
 type partition struct {
 	*Rater
+	held    *lease.Held
 	number  int
 	subject string // of its own ledger messages
 	log     *slog.Logger
@@ -28,44 +29,60 @@ type partition struct {
 	dedup    *dedup
 	position events.Position
 	fence    uint64
+
+	pending uint64 // messages behind the last one read
+	stopped string // why, while it is
 }
 
-// runPartition rates partition n until ctx ends, or until going on would risk
-// a wrong charge.
-func (r *Rater) runPartition(ctx context.Context, n int) error {
+// work rates a partition until ctx ends.
+func (r *Rater) work(ctx context.Context, held *lease.Held) {
 	p := &partition{
-		Rater: r, number: n, subject: events.LedgerSubject(n, events.WriterUsage),
-		log: r.log.With("partition", n), dedup: newDedup(),
+		Rater: r, held: held, number: held.Partition, subject: events.LedgerSubject(held.Partition, events.WriterUsage),
+		log: r.log.With("partition", held.Partition), dedup: newDedup(),
 	}
-	r.metrics.stopped.WithLabelValues(label(n)).Set(0)
-	wait := retryMin
-	for {
+	p.metrics.stopped.WithLabelValues(label(p.number)).Set(0)
+	p.report(Starting, nil)
+	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		before := p.fence
 		err := p.session(ctx)
-		var corrupt *corruptError
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case errors.As(err, &corrupt):
-			p.report(Stopped, err)
-			r.metrics.stopped.WithLabelValues(label(n)).Set(1)
-			p.log.Error("partition is stopped", "err", err)
-			return err
+		if ctx.Err() != nil {
+			return
 		}
 		if p.fence != before {
 			wait = retryMin // it came on
 		}
-		p.report(Retrying, err)
-		p.retrying(err)
-		if pause.For(ctx, wait) != nil {
-			return nil
+		if stops(err) {
+			p.stop(err)
+			wait = retryMax
+		} else {
+			p.retry(err)
 		}
-		wait = min(2*wait, retryMax)
+		if pause.For(ctx, wait) != nil {
+			return
+		}
 	}
 }
 
-// retrying counts and logs why a session ended.
-func (p *partition) retrying(err error) {
+// stops reports whether going on after err would risk a wrong charge.
+func stops(err error) bool {
+	var corrupt *corruptError
+	var rewound *stream.RewindError
+	return errors.As(err, &corrupt) || errors.As(err, &rewound)
+}
+
+// stop tells why the partition is stopped, once for each reason.
+func (p *partition) stop(err error) {
+	p.report(Stopped, err)
+	if p.stopped != err.Error() {
+		p.stopped = err.Error()
+		p.metrics.stopped.WithLabelValues(label(p.number)).Set(1)
+		p.log.Error("partition is stopped", "err", err)
+	}
+}
+
+// retry counts and logs why a session ended.
+func (p *partition) retry(err error) {
+	p.report(Retrying, err)
 	switch {
 	case errors.Is(err, stream.ErrFenced):
 		p.metrics.retries.WithLabelValues("fenced").Inc()
@@ -79,31 +96,37 @@ func (p *partition) retrying(err error) {
 	}
 }
 
-func (p *partition) report(state State, err error) {
-	p.setStatus(Status{Partition: p.number, State: state, Through: p.position, Known: p.dedup.len(), Err: err})
-	p.metrics.known.WithLabelValues(label(p.number)).Set(float64(p.dedup.len()))
+func (p *partition) report(state string, err error) {
+	r := lease.Report{State: state, Sequence: p.position.Sequence, Lag: p.pending, Known: int64(p.dedup.len())}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	p.held.Report(r)
+	p.metrics.known.WithLabelValues(label(p.number)).Set(float64(r.Known))
 }
 
 // session takes up what the ledger says and rates from there, until something
 // goes wrong.
 func (p *partition) session(ctx context.Context) error {
-	reconnected := p.js.Conn().StatusChanged(nats.RECONNECTING, nats.CLOSED)
-	defer p.js.Conn().RemoveStatusListener(reconnected)
+	lost, stop := p.config.Broker.Interrupted()
+	defer stop()
 	if err := p.resume(ctx); err != nil {
 		return err
 	}
-	if err := p.verifyPosition(ctx); err != nil {
+	if err := verified(ctx, p.usage, positionMark(p.position)); err != nil {
 		return err
 	}
-	reader, err := stream.Read(ctx, p.usage, p.position.Sequence,
+	reader, err := p.usage.Read(ctx, stream.From{Sequence: p.position.Sequence},
 		events.StoredUsageSubject(p.number, "*"), events.BatchSubject(p.number))
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
+	p.stopped = ""
+	p.metrics.stopped.WithLabelValues(label(p.number)).Set(0)
 	p.report(Rating, nil)
 	p.log.Info("rating", "through", p.position.Sequence, "known", p.dedup.len())
-	return p.pump(ctx, reader.Messages(), reconnected)
+	return p.pump(ctx, reader.Messages(), lost)
 }
 
 // written is the outcome of writing a chunk.
@@ -115,11 +138,13 @@ type written struct {
 
 // pump rates messages. While one chunk is being written the next one fills, so
 // that chunks grow with the load and nothing waits for more to come.
-func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, reconnected <-chan nats.Status) (err error) {
+func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lost <-chan struct{}) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan written, 1)
 	f := &filler{partition: p, chunk: &chunk{}}
 	var writing *chunk
+	verify := time.NewTicker(verifyEvery)
+	defer verify.Stop()
 	defer func() {
 		cancel()
 		p.dedup.remove(f.chunk.keys)
@@ -151,7 +176,11 @@ func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, re
 			}
 			writing = nil
 			p.commit(w)
-		case <-reconnected:
+		case <-verify.C:
+			if err := verified(ctx, p.usage, positionMark(p.position)); err != nil {
+				return err
+			}
+		case <-lost:
 			return errReconnected
 		case <-ctx.Done():
 			return ctx.Err()
@@ -160,7 +189,7 @@ func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, re
 }
 
 func (p *partition) write(ctx context.Context, c *chunk, results chan<- written) {
-	sequence, err := c.write(ctx, p.js, p.number, p.fence)
+	sequence, err := p.append(ctx, c)
 	results <- written{chunk: c, sequence: sequence, err: err}
 }
 

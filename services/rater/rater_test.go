@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/rater"
 )
 
@@ -22,7 +24,7 @@ func TestUsageBecomesDebitsWithTheirExplanation(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.applyCard(1, time.Time{}, "0.25")
-	w.run(w.js, rater.Config{})
+	w.run()
 	account := accountOf(2, 0)
 	single := w.publish(usage(account, "a"))
 	batch := w.publishBatch(usage(account, "b"), usage(accountOf(2, 1), "c"))
@@ -49,7 +51,7 @@ func TestAnEventSentAgainCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.applyCard(1, time.Time{}, "1")
-	_, stop := w.run(w.js, rater.Config{})
+	_, stop := w.run()
 	account := accountOf(1, 0)
 	a, b := usage(account, "a"), usage(account, "b")
 	w.publish(a)
@@ -59,7 +61,7 @@ func TestAnEventSentAgainCountsOnce(t *testing.T) {
 		t.Errorf("settled %+v, want 4 duplicates", got)
 	}
 	stop()
-	w.run(w.js, rater.Config{})
+	w.run()
 	w.publish(a) // after a restart
 	other := a
 	other.Source = "/other" // the same id of another source is another event
@@ -83,7 +85,7 @@ func TestASeriesOfRestartsSettlesEachEventOnce(t *testing.T) {
 		w.publishBatch(batch...)
 		w.publishBatch(batch[:100]...)
 		sent += 800
-		_, stop := w.run(w.js, rater.Config{})
+		_, stop := w.run()
 		w.settle(0, sent)
 		stop()
 	}
@@ -104,16 +106,16 @@ func TestABatchCutInTheMiddleGoesOnBehindTheCut(t *testing.T) {
 	w.publishBatch(batch...)
 	second := make(chan struct{}, 100)
 	appends := 0
-	_, stop := w.run(&faulty{JetStream: w.js, before: func(*nats.Msg) error {
+	stop := w.start(rater.Config{Share: of(0), Broker: &faulty{Broker: w.broker, before: func(stream.Append) error {
 		if appends++; appends == 1 {
 			return nil
 		}
 		second <- struct{}{}
 		return errors.New("cut")
-	}}, rater.Config{Owned: []int{0}})
+	}}})
 	<-second
 	stop()
-	w.run(w.js, rater.Config{Owned: []int{0}})
+	w.run(0)
 	if got := w.settle(0, total); len(got.debits) != total || len(got.spans) < 3 {
 		t.Errorf("%d debits in %d chunks, want %d in at least 3", len(got.debits), len(got.spans), total)
 	}
@@ -123,9 +125,8 @@ func TestTwoRatersOfOnePartitionChargeEachEventOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.applyCard(1, time.Time{}, "1")
-	second := w.server.JetStream()
-	w.run(w.js, rater.Config{Owned: []int{3}})
-	w.run(second, rater.Config{Owned: []int{3}})
+	w.run(3)
+	w.start(rater.Config{Share: of(3), Broker: w.connect()})
 	const total = 600
 	for i := range total {
 		w.publish(usage(accountOf(3, i%5), fmt.Sprint(i)))
@@ -138,9 +139,9 @@ func TestTwoRatersOfOnePartitionChargeEachEventOnce(t *testing.T) {
 func TestEachCrashAroundAnAppendChargesAndKeepsOnce(t *testing.T) {
 	t.Parallel()
 	errCut := errors.New("cut")
-	for name, breaks := range map[string]func(cut func(*nats.Msg) error) *faulty{
-		"between the dead letter and the append": func(cut func(*nats.Msg) error) *faulty { return &faulty{before: cut} },
-		"between the append and its ack":         func(cut func(*nats.Msg) error) *faulty { return &faulty{after: cut} },
+	for name, breaks := range map[string]func(cut func(stream.Append) error) *faulty{
+		"between the dead letter and the append": func(cut func(stream.Append) error) *faulty { return &faulty{before: cut} },
+		"between the append and its ack":         func(cut func(stream.Append) error) *faulty { return &faulty{after: cut} },
 	} {
 		for _, restart := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, restarted %v", name, restart), func(t *testing.T) {
@@ -154,19 +155,19 @@ func TestEachCrashAroundAnAppendChargesAndKeepsOnce(t *testing.T) {
 
 				appended := make(chan struct{}, 100)
 				remaining := 2
-				js := breaks(func(*nats.Msg) error {
+				broken := breaks(func(stream.Append) error {
 					appended <- struct{}{}
 					if remaining--; remaining < 0 {
 						return nil
 					}
 					return errCut
 				})
-				js.JetStream = w.server.JetStream()
-				_, stop := w.run(js, rater.Config{Owned: []int{1}})
+				broken.Broker = w.connect()
+				stop := w.start(rater.Config{Share: of(1), Broker: broken})
 				<-appended
 				if restart {
 					stop()
-					w.run(w.js, rater.Config{Owned: []int{1}})
+					w.run(1)
 				}
 				w.publish(usage(account, "c"))
 				got := w.settle(1, 4)
@@ -245,9 +246,10 @@ func TestBadEventsAreKeptOnceWithReasonAndBytesAndTheRestGoesOn(t *testing.T) {
 	}
 	w.publish(usage(account, "good"))
 	registry := prometheus.NewPedanticRegistry()
-	r, stop := w.run(w.js, rater.Config{Metrics: registry})
+	held := of()
+	stop := w.start(rater.Config{Share: held, Metrics: registry})
 	got := w.settle(0, len(cases)+1)
-	w.await(r, 0, func(s rater.Status) bool { return s.Through.Sequence == got.totals().Through.Sequence })
+	w.await(held, 0, func(r lease.Report) bool { return r.Sequence == got.totals().Through.Sequence })
 	if len(got.debits) != 1 || got.totals().Rejected != len(cases) {
 		t.Errorf("%d debits, %+v; want 1 and %d rejected", len(got.debits), got.totals(), len(cases))
 	}
@@ -275,7 +277,7 @@ func TestAnEventAsLargeAsAMessageIsKeptWithWhatFits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.applyCard(1, time.Time{}, "1")
-	w.run(w.js, rater.Config{})
+	w.run()
 	account := accountOf(0, 0)
 	size := int(w.js.Conn().MaxPayload())
 	sequence := w.publishRaw(events.UsageSubject(account), nil, make([]byte, size))
@@ -292,7 +294,7 @@ func TestAnEventAsLargeAsAMessageIsKeptWithWhatFits(t *testing.T) {
 func TestARateCardIsSwappedWithoutARestart(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.run(w.js, rater.Config{})
+	w.run()
 	account := accountOf(0, 0)
 	w.publish(usage(account, "before any card"))
 	w.settle(0, 1)
@@ -332,9 +334,9 @@ func TestACardAppliedBeforeAnEventIsNeverMissed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	// The watch of the catalog stands still until the rater asks what it misses.
-	slow := &slowCatalog{JetStream: w.js, asked: make(chan struct{})}
-	r, _ := w.run(slow, rater.Config{Owned: []int{0}})
-	w.await(r, 0, func(s rater.Status) bool { return s.State == rater.Rating })
+	held := of(0)
+	w.start(rater.Config{Share: held, Broker: &slowCatalog{Broker: w.broker, asked: make(chan struct{})}})
+	w.await(held, 0, func(r lease.Report) bool { return r.State == rater.Rating })
 	w.applyCard(1, time.Time{}, "1")
 	w.publish(usage(accountOf(0, 0), "a"))
 	if got := w.settle(0, 1); len(got.debits) != 1 {
@@ -347,7 +349,7 @@ func ptr[T any](v T) *T { return &v }
 func TestAReplayedDeadLetterIsChargedOnceAfterTheFix(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.run(w.js, rater.Config{})
+	w.run()
 	account := accountOf(0, 0)
 	w.publishBatch(usage(account, "a"))
 	w.settle(0, 1)
@@ -368,7 +370,7 @@ func TestARaterOutlivesTheServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.applyCard(1, time.Time{}, "1")
-	w.run(w.js, rater.Config{})
+	w.run()
 	account := accountOf(2, 0)
 	for round := range 3 {
 		for i := range 50 {
@@ -395,13 +397,13 @@ func TestACorruptLedgerStopsItsPartitionAlone(t *testing.T) {
 			w := newWorld(t)
 			w.applyCard(1, time.Time{}, "1")
 			bad := w.publishLedger(1, body)
-			r, _ := w.run(w.js, rater.Config{Owned: []int{0, 1}})
+			held, _ := w.run(0, 1)
 			w.publish(usage(accountOf(1, 0), "a"))
 			w.publish(usage(accountOf(0, 0), "a"))
 			w.settle(0, 1)
-			s := w.await(r, 1, func(s rater.Status) bool { return s.State == rater.Stopped })
-			if want := fmt.Sprintf("message %d of stream LEDGER: ", bad); s.Err == nil || !strings.HasPrefix(s.Err.Error(), want) {
-				t.Errorf("stopped by %v, want it to begin with %q", s.Err, want)
+			r := w.await(held, 1, func(r lease.Report) bool { return r.State == rater.Stopped })
+			if want := fmt.Sprintf("message %d of stream LEDGER: ", bad); !strings.HasPrefix(r.Error, want) {
+				t.Errorf("stopped by %q, want it to begin with %q", r.Error, want)
 			}
 		})
 	}
@@ -412,30 +414,32 @@ func TestAUsageStreamThatLostItsTailIsNoticed(t *testing.T) {
 	chunk := func(sequence uint64, at time.Time) string {
 		return fmt.Sprintf(`{"span":{"through":{"sequence":%d,"stored_at":%q},"events":1,"rejected":1}}`, sequence, at.Format(time.RFC3339Nano))
 	}
-	for name, sequence := range map[string]uint64{"the message is another": 1, "the stream ends before": 7} {
+	for name, tc := range map[string]struct {
+		sequence uint64
+		want     string
+	}{
+		"the message is another": {1, "message 1 of stream USAGE was stored at "},
+		"the stream ends before": {7, "stream USAGE ends at 1; expected message 7"},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.publish(usage(accountOf(1, 0), "a"))
-			w.publishLedger(1, chunk(sequence, noon))
-			r, _ := w.run(w.js, rater.Config{Owned: []int{1, 2}})
-			s := w.await(r, 1, func(s rater.Status) bool { return s.State == rater.Stopped })
-			if want := fmt.Sprintf("message %d of stream USAGE: ", sequence); s.Err == nil || !strings.HasPrefix(s.Err.Error(), want) {
-				t.Errorf("stopped by %v, want it to begin with %q", s.Err, want)
+			w.publishLedger(1, chunk(tc.sequence, noon))
+			held, _ := w.run(1, 2)
+			r := w.await(held, 1, func(r lease.Report) bool { return r.State == rater.Stopped })
+			if !strings.HasPrefix(r.Error, tc.want) {
+				t.Errorf("stopped by %q, want it to begin with %q", r.Error, tc.want)
 			}
+			w.await(held, 2, func(r lease.Report) bool { return r.State == rater.Rating })
 		})
 	}
 }
 
-func TestARaterRefusesPartitionsThatDoNotExist(t *testing.T) {
+func TestARaterThatIsToldOfNoPartitionsSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for name, c := range map[string]rater.Config{
-		"another number":   {Partitions: partitions + 1},
-		"one past the end": {Owned: []int{partitions}},
-	} {
-		if err := rater.New(w.js, c).Run(t.Context()); err == nil {
-			t.Errorf("%s: Run returned nil, want an error", name)
-		}
+	if err := rater.New(rater.Config{Broker: w.broker}).Run(t.Context()); err == nil {
+		t.Error("Run returned nil, want an error")
 	}
 }

@@ -2,10 +2,7 @@ package rater
 
 import (
 	"context"
-	"errors"
 	"fmt"
-
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
@@ -25,7 +22,7 @@ func (p *partition) resume(ctx context.Context) error {
 	if last.Sequence == p.fence {
 		return nil
 	}
-	reader, err := stream.Read(ctx, p.ledger, p.fence+1, p.subject)
+	reader, err := p.ledger.Read(ctx, stream.From{Sequence: p.fence + 1}, p.subject)
 	if err != nil {
 		return err
 	}
@@ -45,7 +42,7 @@ func (p *partition) resume(ctx context.Context) error {
 func (p *partition) lastOwn(ctx context.Context) (stream.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	last, _, err := stream.Last(ctx, p.ledger, p.subject)
+	last, _, err := p.ledger.Last(ctx, p.subject)
 	return last, err
 }
 
@@ -102,35 +99,13 @@ func behind(a, b events.Position) bool {
 	return b.Sequence > a.Sequence || b.Sequence == a.Sequence && b.Index > a.Index
 }
 
-// verifyPosition checks that USAGE still holds the message last settled. One
-// that expired cannot be checked; one that another took the place of, or that
-// lies beyond the end, means that the stream lost its tail: events behind it
-// may never be read.
-func (p *partition) verifyPosition(ctx context.Context) error {
-	if p.position.Sequence == 0 {
-		return nil
-	}
+func positionMark(p events.Position) stream.Mark {
+	return stream.Mark{Sequence: p.Sequence, StoredAt: p.StoredAt}
+}
+
+// verified checks in a bounded time that l holds the message that m names.
+func verified(ctx context.Context, l stream.Log, m stream.Mark) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	lost := func(reason string) error {
-		return &corruptError{stream: events.StreamUsage, sequence: p.position.Sequence, reason: reason}
-	}
-	m, err := p.usage.GetMsg(ctx, p.position.Sequence)
-	switch {
-	case err == nil && m.Time.Equal(p.position.StoredAt):
-		return nil
-	case err == nil:
-		return lost(fmt.Sprintf("stored at %s, but the ledger settled one stored at %s: the stream lost its tail",
-			m.Time.UTC(), p.position.StoredAt))
-	case !errors.Is(err, jetstream.ErrMsgNotFound):
-		return fmt.Errorf("read message %d of stream %s: %w", p.position.Sequence, events.StreamUsage, err)
-	}
-	state, err := stream.StateOf(ctx, p.js, events.StreamUsage)
-	if err != nil {
-		return err
-	}
-	if state.LastSeq < p.position.Sequence {
-		return lost(fmt.Sprintf("the ledger settled it, but the stream ends at %d: it lost its tail", state.LastSeq))
-	}
-	return nil
+	return m.Verify(ctx, l)
 }

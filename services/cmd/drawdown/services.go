@@ -94,8 +94,12 @@ func (a *app) enter(ctx context.Context, natsURL, name string, log *slog.Logger)
 func (w *world) logger(service string) *slog.Logger { return w.log.With("service", service) }
 
 func (w *world) rater(ctx context.Context) error {
-	return rater.New(w.js, rater.Config{
-		Partitions: w.streams.Partitions, MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("rater"), Metrics: w.registry,
+	broker, err := stream.NewBroker(w.nc)
+	if err != nil {
+		return err
+	}
+	return rater.New(rater.Config{
+		Broker: broker, Partitions: w.streams.Partitions, MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("rater"), Metrics: w.registry,
 	}).Run(ctx)
 }
 
