@@ -3,6 +3,7 @@ package ledger
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -103,6 +104,7 @@ func (s *State) applyRateCard(card events.RateCard, now micros) events.Decision 
 	versions := s.cards[card.Card]
 	next := version{asked: card.EffectiveFrom}
 	card.Version = len(versions) + 1
+	card.Rules = plainRules(card.Rules)
 	if card.Rounding == "" {
 		card.Rounding = events.RoundHalfUp
 	}
@@ -136,6 +138,18 @@ func checkRateCard(card events.RateCard) string {
 		return "rules: expected 1 to 1000"
 	}
 	return ""
+}
+
+// plainRules returns rules in which what is empty is absent, so that they read
+// back as they were written.
+func plainRules(rules []events.Rule) []events.Rule {
+	rules = slices.Clone(rules)
+	for i := range rules {
+		if len(rules[i].Match.Attributes) == 0 {
+			rules[i].Match.Attributes = nil
+		}
+	}
+	return rules
 }
 
 // sameRules reports whether two versions say the same but for their number and

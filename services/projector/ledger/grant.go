@@ -177,7 +177,7 @@ func grantKey(account, id string) digest {
 }
 
 // contentDigest is the same for two commands that ask for the same grant. It
-// is part of no stored format.
+// is part of an encoded state: a change of it changes encodingVersion.
 func contentDigest(g *events.Grant) digest {
 	b := make([]byte, 0, 1024)
 	text := func(s string) {

@@ -15,6 +15,15 @@ type period struct {
 
 func (p period) some() bool { return p != period{} }
 
+// sound reports whether p is one that parsePeriod returns.
+func (p period) sound() bool {
+	if p.months != 0 {
+		return p.length == 0 && (p.months == 1 || p.months == 12)
+	}
+	length := time.Duration(p.length) * time.Microsecond
+	return !p.some() || p.length <= micros(events.MaxPeriod/time.Microsecond) && length >= events.MinPeriod
+}
+
 // parsePeriod reads what events.ParsePeriod reads; the empty string is no
 // period.
 func parsePeriod(s string) (p period, ok bool) {

@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"cmp"
+	"encoding/binary"
+	"math"
 	"math/bits"
 	"slices"
 	"strings"
@@ -140,3 +142,55 @@ func (t threshold) at(base events.Credits) events.Credits {
 	quotient, _ := bits.Div64(high, low, uint64(hundred)) // ≤ base
 	return events.Credits(quotient)
 }
+
+// appendTerms appends what t says: two terms append the same if they are the
+// same.
+func appendTerms(b []byte, t *terms) []byte {
+	b = binary.AppendUvarint(b, uint64(t.period.months))
+	b = binary.AppendUvarint(b, uint64(t.period.length))
+	b = binary.AppendUvarint(b, uint64(t.grant))
+	b = append(b, t.priority)
+	last := len(t.levels) - 1
+	b = binary.AppendUvarint(b, uint64(t.levels[last].amount))
+	for _, l := range t.levels[:last] {
+		b = append(binary.AppendUvarint(b, uint64(len(l.text))), l.text...)
+	}
+	return b
+}
+
+// parseTerms reads what appendTerms appends, and returns false for anything
+// else.
+func parseTerms(said string) (*terms, bool) {
+	rest := []byte(said)
+	number := func() uint64 {
+		n, size := binary.Uvarint(rest)
+		if size <= 0 {
+			rest = nil
+			return math.MaxUint64 // of none that is read here
+		}
+		rest = rest[size:]
+		return n
+	}
+	months, length, amount := number(), number(), number()
+	if len(rest) == 0 {
+		return nil, false
+	}
+	t := &terms{period: period{months: int(months), length: micros(length)}, grant: events.Credits(amount), priority: rest[0]}
+	rest = rest[1:]
+	stop := events.Credits(number())
+	for len(rest) > 0 && len(t.levels) <= thresholdsMax {
+		size := min(number(), uint64(len(rest)))
+		l, ok := parseThreshold(string(rest[:size]))
+		if !ok {
+			return nil, false
+		}
+		t.levels, rest = append(t.levels, l), rest[size:]
+	}
+	t.levels = append(t.levels, threshold{kind: events.SignalExhausted, text: stop.String(), amount: stop})
+	sound := t.period.sound() && between(t.grant) && between(stop) &&
+		len(t.levels) > 1 && len(t.levels) <= thresholdsMax+1 && (t.grant == 0 || t.period.some())
+	return t, sound && string(appendTerms(nil, t)) == said
+}
+
+// between reports whether c is an amount that terms may name.
+func between(c events.Credits) bool { return c >= 0 && c <= events.MaxCredits }
