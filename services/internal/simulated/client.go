@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
@@ -120,7 +121,7 @@ func (l *log) State(ctx context.Context) (stream.State, error) {
 
 func (l *log) Read(ctx context.Context, from stream.From, subjects ...string) (*stream.Reader, error) {
 	o := &Operation{kind: kindRead, from: from, subjects: slices.Clone(subjects)}
-	o.key = fmt.Sprintf("%d %d %t %s", from.Sequence, from.Since.UnixNano(), from.LastPerSubject, strings.Join(subjects, " "))
+	o.key = fmt.Sprintf("from %s of %s", place(from), strings.Join(subjects, " "))
 	if err := l.ask(ctx, o); err != nil {
 		return nil, err
 	}
@@ -165,6 +166,17 @@ func (l *log) AppendAll(ctx context.Context, all []stream.Append) []stream.Appen
 		return failed
 	}
 	return o.appended
+}
+
+// place names where a reader begins.
+func place(from stream.From) string {
+	switch {
+	case from.LastPerSubject:
+		return "the newest"
+	case !from.Since.IsZero():
+		return from.Since.UTC().Format(time.RFC3339Nano)
+	}
+	return fmt.Sprint(from.Sequence)
 }
 
 // describe names what is to be appended.

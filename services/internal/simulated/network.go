@@ -100,6 +100,13 @@ func (n *Network) reply(r Reply) {
 	}
 }
 
+// Close ends everything that waits: nobody knows what became of it.
+func (n *Network) Close() {
+	for _, o := range n.Operations() {
+		o.Fail(ErrDisconnected)
+	}
+}
+
 // Step lets the next thing happen as a sound network does, and reports whether
 // there was one.
 func (n *Network) Step() bool {

@@ -1,0 +1,143 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/drawdown-credits/drawdown/services/internal/simulated"
+)
+
+// service is a kind of service: how one of its instances is made from what is
+// around it. most is how many there may be at once.
+type service struct {
+	name  string
+	most  int
+	parts int // how many partitions its instances share
+	run   func(w *world, in *instance, ctx context.Context) error
+}
+
+// instance is one process of a service, over all its lives.
+type instance struct {
+	service
+	name   string
+	lives  int
+	client *simulated.Client
+	share  *share
+	disk   *disk
+	cancel context.CancelFunc
+	done   chan struct{}
+	down   bool
+	ended  error // of the last life, when it ended by itself
+	paused int   // for so many steps
+}
+
+func (w *world) newInstance(s service, number int) *instance {
+	in := &instance{service: s, name: fmt.Sprintf("%s.%d", s.name, number), disk: newDisk(), down: true}
+	return in
+}
+
+// start begins a life of an instance, as a supervisor does.
+func (w *world) start(in *instance) {
+	in.lives++
+	in.down, in.ended = false, nil
+	in.client = w.network.Connect(fmt.Sprintf("%s/%d", in.name, in.lives))
+	in.share = newShare(w.draw(in.parts))
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	in.cancel, in.done = cancel, done
+	w.say("%s starts with partitions %v", in.client.Name(), in.share.list())
+	life := *in // what the goroutine uses of the instance is this life's
+	go func() {
+		defer close(done)
+		if err := life.run(w, &life, ctx); ctx.Err() == nil {
+			in.ended = fmt.Errorf("it ended by itself: %v", err)
+		}
+	}()
+}
+
+// draw chooses some of n partitions, often all.
+func (w *world) draw(n int) []int {
+	var chosen []int
+	for p := range n {
+		if !w.chance(4) {
+			chosen = append(chosen, p)
+		}
+	}
+	return chosen
+}
+
+// revive starts the instances again that ended by themselves.
+func (w *world) revive() {
+	for _, in := range w.instances {
+		if in.ended == nil {
+			continue
+		}
+		w.say("%s: %v", in.client.Name(), in.ended)
+		in.client.Kill()
+		w.start(in)
+	}
+}
+
+// crash kills an instance, and starts one that is down.
+func (w *world) crash(in *instance) {
+	if in.down {
+		w.start(in)
+		return
+	}
+	w.fault("crash")
+	w.say("%s is killed", in.client.Name())
+	in.down = true
+	in.client.Kill()
+	in.disk = in.disk.crash(w)
+	in.cancel()
+	if !w.chance(4) {
+		w.start(in)
+	}
+}
+
+// cut breaks the connection of an instance, which comes back.
+func (w *world) cut(in *instance) {
+	if in.down {
+		return
+	}
+	w.fault("cut")
+	w.say("%s is cut off", in.client.Name())
+	for _, o := range w.network.Operations() {
+		if o.Client() == in.client && !w.chance(3) {
+			o.Fail(simulated.ErrDisconnected)
+		}
+	}
+	in.client.Interrupt()
+}
+
+// pause lets an instance stand still for some steps.
+func (w *world) pause(in *instance) {
+	w.fault("pause")
+	in.paused = 10 + w.rng.IntN(200)
+	w.say("%s stands still for %d steps", in.name, in.paused)
+}
+
+// handover gives an instance a partition, or takes one that it has.
+func (w *world) handover(in *instance) {
+	if in.down || in.parts == 0 {
+		return
+	}
+	w.fault("handover")
+	p := w.rng.IntN(in.parts)
+	w.say("%s: partition %d moves", in.name, p)
+	in.share.toggle(p)
+}
+
+// assignAll gives an instance every partition, so that all are somebody's.
+func (w *world) assignAll(in *instance) {
+	for p := range in.parts {
+		in.share.give(p)
+	}
+}
+
+// stopped says why one of its partitions is stopped, if one is.
+func (in *instance) stopped() string { return in.share.stopped() }
+
+// logger writes nowhere: what happens is in the trace.
+func logger() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -1,0 +1,198 @@
+package simulation
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+)
+
+// given is one usage event as it was published, and what is wrong with it, if
+// something is: the reason it must be refused for.
+type given struct {
+	id        string
+	account   string
+	at        time.Time
+	operation string
+	tokens    int64
+	wrong     string
+}
+
+// load publishes what the services are to work on, as SDKs and gateways do:
+// again when they please, in any order, and some of it bad.
+type load struct {
+	w        *world
+	left     int // messages to be published
+	accounts []string
+	ids      int
+	events   []given            // that are not bad
+	usage    map[uint64][]given // by sequence in USAGE
+}
+
+const source = "/simulation"
+
+func newLoad(w *world) *load {
+	l := &load{w: w, left: 20 + w.rng.IntN(30), accounts: accounts(3 + w.rng.IntN(3)), usage: map[uint64][]given{}}
+	w.put("KV_"+events.BucketCatalog, "$KV.CATALOG.ratecard.default.1", mustJSON(card(1, time.Time{})))
+	return l
+}
+
+// put appends a message as somebody whom nothing befalls.
+func (w *world) put(log, subject string, body []byte) uint64 {
+	sequence, err := w.server.Append(log, stream.Append{Subject: subject, Data: body})
+	if err != nil {
+		panic(err)
+	}
+	return sequence
+}
+
+// next publishes one message.
+func (l *load) next() {
+	l.left--
+	switch n := l.w.rng.IntN(10); {
+	case n < 5:
+		l.single()
+	default:
+		l.batch()
+	}
+}
+
+// single publishes one event on its account's subject.
+func (l *load) single() {
+	e, body := l.event(pick(l.w, l.accounts))
+	subject := events.UsageSubject(e.account)
+	if e.wrong == events.CodeAccountMismatch {
+		subject = events.UsageSubject("somebody")
+	}
+	l.publish(subject, events.ContentTypeEvent, body, e)
+}
+
+// batch publishes some events of one partition.
+func (l *load) batch() {
+	account := pick(l.w, l.accounts)
+	partition := events.Partition(account, partitions)
+	var all []given
+	body := []byte{'['}
+	for i := range 1 + l.w.rng.IntN(5) {
+		e, encoded := l.event(pick(l.w, l.accounts))
+		if e.wrong == events.CodeMalformed || e.wrong == events.CodeAccountMismatch {
+			e, encoded = l.fresh(account)
+		}
+		if events.Partition(e.account, partitions) != partition {
+			e.wrong = events.CodeStray
+		}
+		if i > 0 {
+			body = append(body, ',')
+		}
+		body = append(body, encoded...)
+		all = append(all, e)
+	}
+	l.publish(events.BatchSubject(partition), events.ContentTypeBatch, append(body, ']'), all...)
+}
+
+func (l *load) publish(subject, contentType string, body []byte, all ...given) {
+	sequence, err := l.w.server.Append(events.StreamUsage, stream.Append{
+		Subject: subject, Header: nats.Header{events.HeaderContentType: {contentType}}, Data: body,
+	})
+	if err != nil {
+		panic(err)
+	}
+	l.usage[sequence] = all
+	l.w.say("publish %s =%d: %d events", subject, sequence, len(all))
+}
+
+// event makes up an event: most are new, some were there before, some are bad.
+func (l *load) event(account string) (given, []byte) {
+	switch n := l.w.rng.IntN(20); {
+	case n < 4 && len(l.events) > 0:
+		return l.again()
+	case n == 4:
+		e, body := l.fresh(account)
+		e.wrong = events.CodeMalformed
+		return e, body[:len(body)-1]
+	case n == 5:
+		e, _ := l.fresh(account)
+		e.wrong = events.CodeAccountMismatch
+		return e, encode(e)
+	case n == 6:
+		e, _ := l.fresh(account)
+		e.wrong, e.operation = events.CodeUnratable, "GET /nobody/prices/this"
+		return e, encode(e)
+	case n == 7:
+		e, _ := l.fresh(account)
+		e.wrong, e.at = events.CodeFuture, e.at.Add(time.Hour)
+		return e, encode(e)
+	}
+	e, body := l.fresh(account)
+	l.events = append(l.events, e)
+	return e, body
+}
+
+// again is an event that was published before, perhaps with another time.
+func (l *load) again() (given, []byte) {
+	e := pick(l.w, l.events)
+	if l.w.chance(3) {
+		e.at = e.at.Add(-time.Duration(l.w.rng.IntN(1000)) * time.Millisecond)
+	}
+	return e, encode(e)
+}
+
+// fresh is an event with an id of its own.
+func (l *load) fresh(account string) (given, []byte) {
+	l.ids++
+	e := given{
+		id: fmt.Sprint(l.ids), account: account, operation: pick(l.w, operations), tokens: int64(l.w.rng.IntN(2000)),
+		at: time.Now().UTC().Add(-time.Duration(l.w.rng.IntN(5000)) * time.Millisecond),
+	}
+	return e, encode(e)
+}
+
+func encode(e given) []byte {
+	body, err := events.AppendStructured(nil, events.Usage{
+		Source: source, ID: e.id, Account: e.account, Time: e.at,
+		Data: events.UsageData{Operation: e.operation, Quantities: map[string]events.Quantity{"tokens": events.WholeQuantity(e.tokens)}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return body
+}
+
+var operations = []string{"POST /chat", "GET /ping", "GET /report"}
+
+// card is a version of the rate card. What it charges, price says in another
+// way.
+func card(version int, from time.Time) events.RateCard {
+	flat := func(s string) *events.Quantity { q := events.MustQuantity(s); return &q }
+	chat := events.Price{Flat: flat("0.01"), PerUnit: []events.PerUnit{{
+		Quantity: "tokens", Price: events.WholeQuantity(int64(version)), Per: events.WholeQuantity(1000),
+	}}}
+	return events.RateCard{Card: events.DefaultCard, Version: version, EffectiveFrom: from, Rules: []events.Rule{
+		{Name: "chat", Match: events.Match{Operation: "POST /chat"}, Price: chat},
+		{Name: "ping", Match: events.Match{Operation: "GET /ping"}, Price: events.Price{Flat: flat("0.000001")}},
+		{Name: "report", Match: events.Match{Operation: "GET /report"}, Price: events.Price{Flat: flat(fmt.Sprint(version))}},
+	}}
+}
+
+// price is what a version of the card charges for an event, in micro-credits.
+func price(version int, e given) int64 {
+	switch e.operation {
+	case "POST /chat":
+		return 10_000 + int64(version)*1000*e.tokens
+	case "GET /ping":
+		return 1
+	}
+	return int64(version) * 1_000_000
+}
+
+func mustJSON(v any) []byte {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return body
+}

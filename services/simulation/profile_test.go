@@ -1,0 +1,39 @@
+package simulation
+
+import "math/rand/v2"
+
+// profile says how often each fault comes, as one in so many steps; 0 is
+// never. A seed draws its own, because a world in which everything fails all
+// the time reaches less than one in which some things do.
+type profile struct {
+	lose       int // an effect never happens, and its caller is told that nobody knows
+	mute       int // an effect happens, and its caller is told that nobody knows
+	refuse     int // an operation ends in an error before it began
+	late       int // an operation whose caller is gone happens all the same
+	slow       int // an answer waits
+	crash      int // an instance dies and comes back
+	cut        int // a connection is lost and comes back
+	pause      int // an instance stands still for a while
+	handover   int // a partition moves
+	leap       int // much time passes at once
+	volatile   int // of crashes, those that take the local state along
+	time       int // a little time passes
+	publishing int // something is published
+}
+
+func newProfile(rng *rand.Rand) profile {
+	sometimes := func(often int) int {
+		switch rng.IntN(3) {
+		case 0:
+			return 0
+		case 1:
+			return often
+		}
+		return 4 * often
+	}
+	return profile{
+		lose: sometimes(15), mute: sometimes(15), refuse: sometimes(25), late: 1 + rng.IntN(3), slow: sometimes(4),
+		crash: sometimes(40), cut: sometimes(60), pause: sometimes(60), handover: sometimes(60),
+		leap: sometimes(150), volatile: 1 + rng.IntN(3), time: 5 + rng.IntN(30), publishing: 3 + rng.IntN(20),
+	}
+}

@@ -1,0 +1,110 @@
+package simulation
+
+import (
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"github.com/drawdown-credits/drawdown/services/internal/simulated"
+)
+
+// step lets one thing happen.
+func (w *world) step() {
+	w.steps++
+	synctest.Wait()
+	w.revive()
+	p := w.profile
+	operations, deliveries := w.waiting()
+	idle := len(operations)+len(deliveries) == 0
+	switch {
+	case w.chance(p.crash):
+		w.crash(pick(w, w.instances))
+	case w.chance(p.cut):
+		w.cut(pick(w, w.instances))
+	case w.chance(p.pause):
+		w.pause(pick(w, w.instances))
+	case w.chance(p.handover):
+		w.handover(pick(w, w.instances))
+	case w.load.left > 0 && (w.chance(p.publishing) || idle && w.chance(2)):
+		w.load.next()
+	case idle || w.chance(p.time):
+		w.pass()
+	default:
+		if i := w.rng.IntN(len(operations) + len(deliveries)); i < len(operations) {
+			w.operate(operations[i])
+		} else {
+			d := deliveries[i-len(operations)]
+			w.say("%s: %d", d, d.Deliver())
+		}
+	}
+}
+
+// waiting returns what may happen next: nothing of an instance that stands
+// still.
+func (w *world) waiting() ([]*simulated.Operation, []*simulated.Delivery) {
+	still := map[*simulated.Client]bool{}
+	for _, in := range w.instances {
+		still[in.client] = in.paused > 0
+		in.paused = max(0, in.paused-1)
+	}
+	operations := slices.DeleteFunc(w.network.Operations(), func(o *simulated.Operation) bool { return still[o.Client()] })
+	deliveries := slices.DeleteFunc(w.network.Deliveries(), func(d *simulated.Delivery) bool { return still[d.Client()] })
+	return operations, deliveries
+}
+
+// operate decides what becomes of an operation, or of a part of it.
+func (w *world) operate(o *simulated.Operation) {
+	p := w.profile
+	switch {
+	case o.Abandoned() && (!o.Writes() || o.Decided()):
+		o.Fail(simulated.ErrTimeout) // nobody hears it
+		return
+	case o.Abandoned() && !w.chance(p.late):
+		o.Fail(simulated.ErrTimeout)
+		w.say("%s is lost on its way", o)
+		return
+	case o.Abandoned():
+		w.fault("late")
+		o.Perform()
+		w.say("%s: late", o)
+		return
+	case o.Decided():
+		o.Answer()
+		w.say("%s: answered", o)
+		return
+	case w.chance(p.refuse):
+		w.fault("refuse")
+		o.Fail(simulated.ErrDisconnected)
+		w.say("%s: refused", o)
+		return
+	case w.chance(p.lose):
+		w.fault("lose")
+		o.Lose()
+	case w.chance(p.mute):
+		w.fault("mute")
+		o.Mute()
+	default:
+		o.Perform()
+	}
+	if o.Decided() && !w.chance(p.slow) {
+		o.Answer()
+	}
+	w.say("%s", o)
+}
+
+// pass lets time pass.
+func (w *world) pass() {
+	d := time.Duration(w.rng.IntN(20)) * time.Millisecond
+	switch n := w.rng.IntN(100); {
+	case w.chance(w.profile.leap):
+		w.fault("leap")
+		d = time.Duration(w.rng.IntN(60)) * time.Second
+	case n < 30:
+		d *= 25
+	case n < 40:
+		d *= 300
+	}
+	d += time.Microsecond
+	w.say("%s pass", d)
+	time.Sleep(d)
+}
