@@ -64,6 +64,9 @@ func (s *Server) Install(partitions int) {
 	for _, bucket := range []string{events.BucketBalances, events.BucketCatalog, events.BucketLeases, events.BucketProjections} {
 		s.Create(Stream{Name: "KV_" + bucket, Subjects: []string{"$KV." + bucket + ".>"}, NewestOnly: true})
 	}
+	s.Create(Stream{Name: "OBJ_" + events.BucketSnapshots, Subjects: []string{
+		"$O." + events.BucketSnapshots + ".C.>", "$O." + events.BucketSnapshots + ".M.>",
+	}, Rollup: true})
 }
 
 // tick returns the server's time, which never stands still.

@@ -16,6 +16,8 @@ type Stream struct {
 	Subjects []string
 	// NewestOnly keeps the newest message of each subject alone, as buckets do.
 	NewestOnly bool
+	// Rollup lets a message take the place of all before it on its subject.
+	Rollup bool
 	// Stored is the subject a message is stored under; nil changes none.
 	Stored func(subject string) string
 }
@@ -70,15 +72,29 @@ func (s *store) append(a stream.Append, at time.Time) (uint64, error) {
 		}
 	}
 	sequence := s.last() + 1
-	if s.NewestOnly {
-		if old, ok := s.newest(subject); ok {
-			s.messages[old.Sequence-1].replaced = sequence
-		}
+	if s.NewestOnly || s.Rollup && a.Header.Get(headerRollup) == rollupSubject {
+		s.replace(subject, sequence)
 	}
 	s.messages = append(s.messages, stored{Message: stream.Message{
 		Subject: subject, Header: storedHeader(a.Header), Data: bytes.Clone(a.Data), Sequence: sequence, Time: at,
 	}})
 	return sequence, nil
+}
+
+// headerRollup, with this value, makes a message take the place of all before
+// it on its subject.
+const (
+	headerRollup  = "Nats-Rollup"
+	rollupSubject = "sub"
+)
+
+// replace takes the messages on a subject out in favour of the one at by.
+func (s *store) replace(subject string, by uint64) {
+	for i := range s.messages {
+		if m := &s.messages[i]; m.replaced == 0 && m.Subject == subject {
+			m.replaced = by
+		}
+	}
 }
 
 func storedHeader(h nats.Header) nats.Header {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -194,6 +196,19 @@ func bucketRead(t *testing.T, rig Rig) {
 	wantSequences(t, r, 2, 3, 4)
 	fill(t, l, key("b"))
 	wantSequences(t, r, 5)
+}
+
+func rollup(t *testing.T, rig Rig) {
+	l := rig.Broker.Log("OBJ_SNAPSHOTS")
+	const a, b = "$O.SNAPSHOTS.C.a", "$O.SNAPSHOTS.C.b"
+	fill(t, l, a, b, a)
+	must(t, l, stream.Append{Subject: a, Header: nats.Header{"Nats-Rollup": {"sub"}}, Fence: &stream.Fence{Sequence: 3}})
+	fill(t, l, a)
+	wantSequences(t, open(t, l, stream.From{}), 2, 4, 5)
+	wantSequences(t, open(t, l, stream.From{}, a), 4, 5)
+	if s, err := l.State(t.Context()); err != nil || s.First != 2 || s.Messages != 3 {
+		t.Errorf("state: %+v, %v; want three messages from 2 on", s, err)
+	}
 }
 
 func unknownStream(t *testing.T, rig Rig) {
