@@ -2,13 +2,9 @@ package lease
 
 import (
 	"context"
-	"time"
 
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
-
-// again is the pause before work that returned is called again.
-const again = time.Second
 
 // keep calls work until ctx ends.
 func keep(ctx context.Context, work Work, held *Held) {

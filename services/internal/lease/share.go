@@ -1,11 +1,35 @@
 // Package lease shares the partitions of an installation among the instances of
 // a service. A lease says who is to work, so that two rarely do the same; that
 // two never write the same is the fences' part, not the leases'.
+//
+// Each instance keeps a key of its own and one for each partition it holds
+// alive in bucket LEASES. Which partition is to be whose follows from the
+// instances alive, by the same pure function for all; nobody decides it. An
+// instance gives a partition up when its work on it has ended, and stops by its
+// own clock, before the lease runs out, when it cannot keep the lease alive: it
+// could not write without NATS anyway, and another may have the partition.
 package lease
 
 import (
 	"context"
 	"sync"
+)
+
+// Names of the services whose instances share partitions.
+const (
+	Rater      = "rater"
+	Balances   = "balances"
+	Enforcer   = "enforcer"
+	ClickHouse = "clickhouse" // one partition, 0: LEDGER as a whole
+)
+
+// States of a partition in reports. Others may be reported too: what is neither
+// live nor stopped is on its way.
+const (
+	StateStarting = "starting"
+	StateLive     = "live"
+	StateRetrying = "retrying"
+	StateStopped  = "stopped" // until somebody does something about it
 )
 
 // Share gives an instance the partitions that are its own at the moment.
