@@ -64,6 +64,14 @@ func (c *Client) Reply(subject string, body []byte) error {
 	return nil
 }
 
+// Call asks something of another server than the broker, which answers when all
+// effects have happened, or at the first that returns an error. It is subject
+// to everything that befalls what is asked of the broker.
+func (c *Client) Call(ctx context.Context, server, what string, effects ...func() error) error {
+	l := &log{client: c, name: server}
+	return l.ask(ctx, &Operation{kind: kindCall, key: what, effects: effects})
+}
+
 // MaxPayload implements stream.Broker.
 func (c *Client) MaxPayload() int64 { return c.network.Server.MaxPayload }
 

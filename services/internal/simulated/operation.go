@@ -33,8 +33,10 @@ type Operation struct {
 	from     stream.From
 	subjects []string
 	appends  []stream.Append
+	effects  []func() error // of a call to another server than the broker
 
 	// What came of it.
+	begun    bool
 	decided  bool
 	state    stream.State
 	message  stream.Message
@@ -55,6 +57,7 @@ const (
 	kindGet    = "get"
 	kindLast   = "last"
 	kindAppend = "append"
+	kindCall   = "call"
 )
 
 // Client returns who asks.
@@ -63,8 +66,11 @@ func (o *Operation) Client() *Client { return o.client }
 // Log is the name of the stream it is about.
 func (o *Operation) Log() string { return o.log }
 
-// Writes reports whether it changes the stream.
-func (o *Operation) Writes() bool { return o.kind == kindAppend }
+// Writes reports whether it changes something.
+func (o *Operation) Writes() bool { return o.kind == kindAppend || o.kind == kindCall }
+
+// Begun reports whether some of its effects have happened.
+func (o *Operation) Begun() bool { return o.begun }
 
 // Reads reports whether it opens a reader.
 func (o *Operation) Reads() bool { return o.kind == kindRead }
@@ -87,6 +93,12 @@ func (o *Operation) Next() (a stream.Append, ok bool) {
 
 // Perform lets the next of its effects happen.
 func (o *Operation) Perform() {
+	o.begun = true
+	if o.kind == kindCall {
+		o.err, o.effects = o.effects[0](), o.effects[1:]
+		o.decided = o.err != nil || len(o.effects) == 0
+		return
+	}
 	if o.kind == kindAppend {
 		var result stream.Appended
 		result.Sequence, result.Err = o.client.network.Server.Append(o.log, o.appends[len(o.appended)])
@@ -111,17 +123,18 @@ func (o *Operation) Perform() {
 	}
 }
 
-// Mute lets the next of its effects happen and loses the acknowledgement.
+// Mute lets the next of its effects happen and loses the acknowledgement. Of a
+// call, the effects behind it never happen.
 func (o *Operation) Mute() {
 	o.Perform()
 	if o.kind == kindAppend {
 		o.appended[len(o.appended)-1] = stream.Appended{Err: o.unknown(len(o.appended)-1, ErrTimeout)}
 		return
 	}
-	o.err = ErrTimeout
+	o.decided, o.err = true, ErrTimeout
 }
 
-// Lose lets the next of its effects never happen.
+// Lose lets the next of its effects never happen, nor what follows from it.
 func (o *Operation) Lose() {
 	if o.kind == kindAppend {
 		o.note(stream.Appended{Err: o.unknown(len(o.appended), ErrTimeout)})

@@ -116,6 +116,20 @@ func (s *Server) Messages(name string) []stream.Message {
 	return all
 }
 
+// History returns all that a stream ever held and did not lose, in order: in a
+// bucket also what was replaced.
+func (s *Server) History(name string) []stream.Message {
+	from, err := s.stream(name)
+	if err != nil {
+		panic(err)
+	}
+	all := make([]stream.Message, len(from.messages))
+	for i := range from.messages {
+		all[i] = from.messages[i].Message
+	}
+	return all
+}
+
 // Last is the last sequence of a stream.
 func (s *Server) Last(name string) uint64 {
 	from, err := s.stream(name)
