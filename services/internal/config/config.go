@@ -14,6 +14,8 @@ import (
 
 	"github.com/kelseyhightower/envconfig"
 	"github.com/spf13/pflag"
+
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
 )
 
 // Prefix of the environment variables.
@@ -29,6 +31,9 @@ type Config struct {
 	DataDir  string `envconfig:"DATA_DIR" default:"data" flag:"data" desc:"folder of the embedded NATS and ClickHouse and their keys"`
 	HTTPAddr string `envconfig:"HTTP_ADDR" default:"127.0.0.1:8080" flag:"http-addr" desc:"address the gateway listens on"`
 
+	StateDir string `envconfig:"STATE_DIR" flag:"state-dir" desc:"folder of what this process remembers between starts, for itself alone; all of it can be made again; empty: state in the data folder"`
+	Instance string `envconfig:"INSTANCE" flag:"instance" desc:"name of this process among those it shares partitions with, 1 to 64 of A-Z a-z 0-9 _ -; empty: the one in the state folder"`
+
 	NATSURL       string `envconfig:"NATS_URL" flag:"nats-url" secret:"url" desc:"NATS server or cluster; empty: the one of the data folder"`
 	ClickHouseDSN string `envconfig:"CLICKHOUSE_DSN" flag:"clickhouse-dsn" secret:"url" desc:"ClickHouse, clickhouse:// (native) or http://; empty: the one of the data folder"`
 
@@ -36,6 +41,7 @@ type Config struct {
 	Replicas      int   `envconfig:"REPLICAS" default:"1" flag:"replicas" desc:"copies of each stream in a NATS cluster"`
 	UsageMaxBytes int64 `envconfig:"USAGE_MAX_BYTES" default:"0" flag:"usage-max-bytes" desc:"disk budget of the USAGE stream, which refuses publishers when full; 0: none"`
 
+	DedupHorizon  time.Duration `envconfig:"DEDUP_HORIZON" default:"72h" flag:"dedup-horizon" desc:"how long the id of a usage event is remembered; an event older than that is too late; 1h to 840h"`
 	MaxAhead      time.Duration `envconfig:"MAX_AHEAD" default:"5m" flag:"max-ahead" desc:"how far in the future a usage event's time may lie"`
 	FlushInterval time.Duration `envconfig:"FLUSH_INTERVAL" default:"500ms" flag:"flush-interval" desc:"longest wait before rows go to ClickHouse"`
 
@@ -47,6 +53,12 @@ type Config struct {
 	MetricsAddr string `envconfig:"METRICS_ADDR" default:"127.0.0.1:9464" flag:"metrics-addr" desc:"address of /metrics and /healthz of a service that runs alone"`
 	LogLevel    string `envconfig:"LOG_LEVEL" default:"info" flag:"log-level" desc:"debug, info, warn or error"`
 }
+
+// Bounds of DedupHorizon.
+const (
+	HorizonMin = time.Hour
+	HorizonMax = 35 * 24 * time.Hour
+)
 
 // Load reads the environment.
 func Load() (*Config, error) {
@@ -91,6 +103,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("DRAWDOWN_PARTITIONS is %d; expected 1 to %d", c.Partitions, partitionsMax)
 	case c.Replicas < 1 || c.Replicas > 5:
 		return fmt.Errorf("DRAWDOWN_REPLICAS is %d; expected 1 to 5", c.Replicas)
+	case c.DedupHorizon < HorizonMin || c.DedupHorizon > HorizonMax:
+		return fmt.Errorf("DRAWDOWN_DEDUP_HORIZON is %s; expected %s to %s", c.DedupHorizon, HorizonMin, HorizonMax)
+	case c.Instance != "" && lease.CheckInstance(c.Instance) != nil:
+		return fmt.Errorf("DRAWDOWN_INSTANCE is %q; expected 1 to 64 of A-Z a-z 0-9 _ -", c.Instance)
 	case c.FlushInterval <= 0:
 		return fmt.Errorf("DRAWDOWN_FLUSH_INTERVAL is %s; expected more than 0", c.FlushInterval)
 	case c.MaxAhead < 0:

@@ -52,14 +52,19 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 
 func TestValidateNamesTheVariable(t *testing.T) {
 	tests := map[string]func(*config.Config){
-		"DRAWDOWN_PARTITIONS": func(c *config.Config) { c.Partitions = 0 },
-		"DRAWDOWN_REPLICAS":   func(c *config.Config) { c.Replicas = 6 },
-		"DRAWDOWN_HTTP_ADDR":  func(c *config.Config) { c.HTTPAddr = "8080" },
-		"DRAWDOWN_LOG_LEVEL":  func(c *config.Config) { c.LogLevel = "loud" },
-		"DRAWDOWN_MAX_AHEAD":  func(c *config.Config) { c.MaxAhead = -1 },
+		"DRAWDOWN_PARTITIONS of none":       func(c *config.Config) { c.Partitions = 0 },
+		"DRAWDOWN_REPLICAS of six":          func(c *config.Config) { c.Replicas = 6 },
+		"DRAWDOWN_HTTP_ADDR without a host": func(c *config.Config) { c.HTTPAddr = "8080" },
+		"DRAWDOWN_LOG_LEVEL of no name":     func(c *config.Config) { c.LogLevel = "loud" },
+		"DRAWDOWN_MAX_AHEAD behind":         func(c *config.Config) { c.MaxAhead = -1 },
+		"DRAWDOWN_DEDUP_HORIZON too short":  func(c *config.Config) { c.DedupHorizon = config.HorizonMin - 1 },
+		"DRAWDOWN_DEDUP_HORIZON too long":   func(c *config.Config) { c.DedupHorizon = config.HorizonMax + 1 },
+		"DRAWDOWN_INSTANCE that is no name": func(c *config.Config) { c.Instance = "a.b" },
+		"DRAWDOWN_INSTANCE longer than 64":  func(c *config.Config) { c.Instance = strings.Repeat("a", 65) },
 	}
-	for variable, spoil := range tests {
-		t.Run(variable, func(t *testing.T) {
+	for name, spoil := range tests {
+		variable, _, _ := strings.Cut(name, " ")
+		t.Run(name, func(t *testing.T) {
 			c, err := config.Load()
 			if err != nil {
 				t.Fatal(err)

@@ -19,6 +19,7 @@ type DataDir string
 // The contents of a data folder.
 func (d DataDir) NATS() string       { return filepath.Join(string(d), "nats") }
 func (d DataDir) ClickHouse() string { return filepath.Join(string(d), "clickhouse") }
+func (d DataDir) State() string      { return filepath.Join(string(d), "state") }
 func (d DataDir) Log() string        { return filepath.Join(string(d), "drawdown.log") }
 func (d DataDir) apiKey() string     { return filepath.Join(string(d), "api_key") }
 func (d DataDir) password() string   { return filepath.Join(string(d), "nats_password") }
@@ -37,8 +38,8 @@ type Endpoints struct {
 	EnginePID  int    `json:"engine_pid"`
 }
 
-// ErrInUse reports that another process runs on the data folder.
-var ErrInUse = errors.New("data folder in use")
+// ErrInUse reports that another process runs on the folder.
+var ErrInUse = errors.New("folder in use")
 
 // Lock claims the folder for this process, creating it when missing, until
 // the returned function is called or the process ends.
@@ -46,15 +47,27 @@ func (d DataDir) Lock() (unlock func(), err error) {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return nil, fmt.Errorf("create the data folder: %w", err)
 	}
-	file, err := os.OpenFile(d.lock(), os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := lock(d.lock())
+	if errors.Is(err, ErrInUse) {
+		return nil, fmt.Errorf("%s: another drawdown runs on it; stop it or choose another folder with --data: %w", d, err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open the data folder's lock: %w", err)
+		return nil, err
+	}
+	return func() { _ = file.Close() }, nil
+}
+
+// lock locks a file until it is closed or the process ends.
+func lock(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder's lock: %w", err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("%s: another drawdown runs on it; stop it or choose another folder with --data: %w", d, ErrInUse)
+		return nil, ErrInUse
 	}
-	return func() { _ = file.Close() }, nil
+	return file, nil
 }
 
 // APIKey returns the installation's HTTP key, making one the first time.
