@@ -10,6 +10,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/gateway"
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
 )
 
@@ -27,7 +28,11 @@ func analyse(t *testing.T, dsn string) *analytics.DB {
 // projectHistory runs the real projection into ClickHouse.
 func (w *world) projectHistory(dsn string) {
 	w.t.Helper()
-	p, err := clickhouse.New(clickhouse.Config{DSN: dsn, JetStream: w.js, FlushEvery: time.Millisecond})
+	streams, err := stream.Open(w.t.Context(), w.js)
+	w.ok(err)
+	broker, err := stream.NewBroker(w.js.Conn())
+	w.ok(err)
+	p, err := clickhouse.New(clickhouse.Config{DSN: dsn, Broker: broker, Installation: streams.Installation, FlushEvery: time.Millisecond})
 	w.ok(err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -57,8 +57,14 @@ var ledger = []events.Entry{
 // open projects the ledger into a database of t's and opens that.
 func open(t *testing.T, dsn string) *analytics.DB {
 	t.Helper()
-	js := natstest.Run(t).JetStream()
-	if _, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: 2}); err != nil {
+	server := natstest.Run(t)
+	js := server.JetStream()
+	streams, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker, err := stream.NewBroker(server.Connect())
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range ledger {
@@ -74,7 +80,7 @@ func open(t *testing.T, dsn string) *analytics.DB {
 			t.Fatal(err)
 		}
 	}
-	p, err := clickhouse.New(clickhouse.Config{DSN: dsn, JetStream: js, FlushEvery: time.Millisecond})
+	p, err := clickhouse.New(clickhouse.Config{DSN: dsn, Broker: broker, Installation: streams.Installation, FlushEvery: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

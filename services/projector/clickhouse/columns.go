@@ -10,26 +10,38 @@ import (
 // columns are the typed columns of one table, filled row by row. Rows are sent
 // as they stand and may be sent again.
 type columns struct {
-	table string
+	table Table
 	input proto.Input
 	// Of the batch: the same in every row, and known only at its end.
 	first, last *proto.ColUInt64
 	count       *proto.ColUInt32
 }
 
-func newColumns(table string) *columns { return &columns{table: table} }
+func newColumns(table Table) *columns { return &columns{table: table} }
 
 // rows counts the rows added.
 func (c *columns) rows() int { return c.input[0].Data.Rows() }
+
+func (c *columns) name() Table { return c.table }
+
+// block is what is inserted.
+func (c *columns) block() proto.Input { return c.input }
+
+// generationColumn is a column for which tables of another generation have no
+// name. What it holds goes nowhere.
+func generationColumn(generation uint64, rows int) proto.InputColumn {
+	nothing := make(proto.ColUInt8, rows)
+	return proto.InputColumn{Name: generationName(generation), Data: &nothing}
+}
 
 // reset empties the columns and keeps their memory.
 func (c *columns) reset() { c.input.Reset() }
 
 // seal writes the batch into every row.
-func (c *columns) seal(s span) {
+func (c *columns) seal(s Span) {
 	n := c.rows()
-	*c.first = slices.Repeat(proto.ColUInt64{s.first}, n)
-	*c.last = slices.Repeat(proto.ColUInt64{s.last}, n)
+	*c.first = slices.Repeat(proto.ColUInt64{s.First}, n)
+	*c.last = slices.Repeat(proto.ColUInt64{s.Last}, n)
 	*c.count = slices.Repeat(proto.ColUInt32{uint32(n)}, n)
 }
 

@@ -136,22 +136,22 @@ func TestSendingTheNewestBatchAgainCompletesARollup(t *testing.T) {
 	w.check(dsn)
 }
 
-// dying is an inserter that stops working before an insert into a table.
+// dying is a store that stops working before an insert into a table.
 type dying struct {
-	inserter
-	table string
+	Store
+	table Table
 	after int // inserts into table that still succeed
 	die   context.CancelFunc
 }
 
-func (d *dying) insert(ctx context.Context, i insert) error {
-	if i.table == d.table {
+func (d *dying) Insert(ctx context.Context, b Block) error {
+	if b.Table == d.table {
 		if d.after--; d.after < 0 {
 			d.die()
 			return errors.New("died")
 		}
 	}
-	return d.inserter.insert(ctx, i)
+	return d.Store.Insert(ctx, b)
 }
 
 func TestACrashBetweenTheTwoInsertsOfABatchIsMended(t *testing.T) {
@@ -163,45 +163,58 @@ func TestACrashBetweenTheTwoInsertsOfABatchIsMended(t *testing.T) {
 			w.write(200)
 			ctx, die := context.WithCancel(t.Context())
 			p := w.projection(dsn, 100)
-			p.newInserter = func(o *driver.Options) inserter {
-				return &dying{inserter: newInserter(o), table: "ledger", after: after, die: die}
-			}
+			p.store = &dying{Store: p.store, table: TableLedger, after: after, die: die}
 			if err := p.Run(ctx); err != nil {
 				t.Fatal(err)
 			}
-			at, err := readPosition(t.Context(), connect(t, dsn))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if at.usage.first != at.ledger.last+1 {
-				t.Fatalf("usage_events ends with %s and ledger with %s; want it one ahead", at.usage.span, at.ledger.span)
+			at := positionOf(t, dsn)
+			if at.usage.First != at.ledger.Last+1 {
+				t.Fatalf("usage_events ends with %s and ledger with %s; want it one ahead", at.usage.Span, at.ledger.Span)
 			}
 			w.write(100)
 			w.project(dsn, 500) // would cut otherwise
 			w.check(dsn)
 			var kept uint64
-			scan(t, connect(t, dsn), "SELECT countIf(batch_first = "+strconv.FormatUint(at.usage.first, 10)+
-				" AND batch_last = "+strconv.FormatUint(at.usage.last, 10)+") FROM ledger", &kept)
+			scan(t, connect(t, dsn), "SELECT countIf(batch_first = "+strconv.FormatUint(at.usage.First, 10)+
+				" AND batch_last = "+strconv.FormatUint(at.usage.Last, 10)+") FROM ledger", &kept)
 			if kept == 0 {
-				t.Errorf("ledger has no batch %s", at.usage.span)
+				t.Errorf("ledger has no batch %s", at.usage.Span)
 			}
 		})
 	}
 }
 
-// losing is an inserter before whose nth insert something happens, once.
+// positionOf reads what the database behind dsn holds.
+func positionOf(t testing.TB, dsn string) position {
+	t.Helper()
+	store, err := NewStore(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := store.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	at, err := readPosition(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// losing is a store before whose nth insert something happens, once.
 type losing struct {
-	inserter
+	Store
 	n      int
 	happen func()
 }
 
-func (l *losing) insert(ctx context.Context, i insert) error {
+func (l *losing) Insert(ctx context.Context, b Block) error {
 	if l.n--; l.n == 0 {
 		l.happen()
 		return errors.New("the power went")
 	}
-	return l.inserter.insert(ctx, i)
+	return l.Store.Insert(ctx, b)
 }
 
 func TestAClickHouseThatLostWhatItAcknowledgedStopsTheProjection(t *testing.T) {
@@ -210,14 +223,11 @@ func TestAClickHouseThatLostWhatItAcknowledgedStopsTheProjection(t *testing.T) {
 	w.write(100)
 	conn := connect(t, dsn)
 	p := w.projection(dsn, 50)
-	p.newInserter = func(o *driver.Options) inserter {
-		return &losing{inserter: newInserter(o), n: 6, happen: func() { exec(t, conn, "TRUNCATE TABLE ledger") }}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
-	defer cancel()
-	if err := p.Run(ctx); !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "and now ends with 0-0") {
+	p.store = &losing{Store: p.store, n: 6, happen: func() { exec(t, conn, "TRUNCATE TABLE ledger") }}
+	if err := p.project(t.Context()); !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "and now ends with 0-0") {
 		t.Errorf("stops with %v", err)
 	}
+	p.store.Close()
 }
 
 func TestABatchThatATableRemembersWithoutItsRowsStopsTheProjection(t *testing.T) {
@@ -225,13 +235,9 @@ func TestABatchThatATableRemembersWithoutItsRowsStopsTheProjection(t *testing.T)
 	w, dsn := newWorld(t, 9), enginetest.Database(t)
 	w.write(100)
 	w.project(dsn, 50)
-	conn := connect(t, dsn)
-	at, err := readPosition(t.Context(), conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	exec(t, conn, "DELETE FROM ledger WHERE batch_first = "+strconv.FormatUint(at.ledger.first, 10)) // its token stays
-	if err := w.mustStop(dsn); !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "took batch "+at.ledger.span.String()+" for one that it has") {
+	at := positionOf(t, dsn)
+	exec(t, connect(t, dsn), "DELETE FROM ledger WHERE batch_first = "+strconv.FormatUint(at.ledger.First, 10)) // its token stays
+	if err := w.mustStop(dsn); !strings.Contains(err, "took batch "+at.ledger.Span.String()+" for one that it has") {
 		t.Errorf("stops with %v", err)
 	}
 }
@@ -290,7 +296,12 @@ func TestAnInsertOfADeadProjectorIsWaitedFor(t *testing.T) {
 		scan(t, conn, "SELECT count() FROM system.processes WHERE startsWith(query_id, '"+queryIDPrefix(name)+"')", &rows)
 		return rows > 0
 	})
-	if err := awaitInserts(t.Context(), conn, name); err != nil {
+	store, err := NewStore(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := store.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if scan(t, conn, "SELECT count() FROM signals", &rows); rows != 1 {

@@ -29,7 +29,7 @@ func message(t testing.TB, sequence uint64, at time.Time, n int) stream.Message 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return stream.Message{Data: body, Sequence: sequence, Time: at}
+	return stream.Message{Subject: events.LedgerSubject(0, events.WriterUsage), Data: body, Sequence: sequence, Time: at}
 }
 
 // cut runs the messages through a filler and returns the batches it hands over.
@@ -40,7 +40,7 @@ func cut(t testing.TB, c cutter, next uint64, messages ...stream.Message) ([]str
 	for _, m := range messages {
 		in <- m
 	}
-	f := &filler{projection: p, messages: in, folder: newFolder(), next: next, cutter: c}
+	f := &filler{projection: p, messages: in, folder: newFolder(manifest{}), next: next, cutter: c}
 	ctx, cancel := context.WithCancel(t.Context())
 	full, free, done := make(chan *batch), make(chan *batch, 1), make(chan error, 1)
 	free <- newBatch()
@@ -52,7 +52,7 @@ func cut(t testing.TB, c cutter, next uint64, messages ...stream.Message) ([]str
 		select {
 		case b := <-full:
 			out = append(out, fmt.Sprintf("%s: %d ledger, %d usage", b.span, b.ledger.rows(), b.usage.rows()))
-			end := b.span.last == last
+			end := b.span.Last == last
 			b.reset()
 			free <- b
 			if end {
@@ -100,16 +100,16 @@ func TestWhereABatchEnds(t *testing.T) {
 			want:     []string{"1-2: 2 ledger, 2 usage", "3-3: 1 ledger, 1 usage", "4-4: 3 ledger, 3 usage"},
 		},
 		"where it ended when it was sent before": {
-			cutter: cutter{limits: limits{rows: 3, bytes: 1 << 20}, promised: []promise{{span{2, 4}, 6, -1}, {span{5, 5}, -1, 0}}}, next: 2,
+			cutter: cutter{limits: limits{rows: 3, bytes: 1 << 20}, promised: []promise{{Span{2, 4}, 6, -1}, {Span{5, 5}, -1, 0}}}, next: 2,
 			messages: []stream.Message{message(t, 1, may, 1), message(t, 2, may, 1), message(t, 3, may, 4), message(t, 4, may, 1), message(t, 5, may, 0), message(t, 6, may, 3)},
 			want:     []string{"2-4: 6 ledger, 6 usage", "5-5: 1 ledger, 0 usage", "6-6: 3 ledger, 3 usage"},
 		},
 		"nowhere, when the ledger rows are not those that were sent": {
-			cutter: cutter{limits: many, promised: []promise{{span{1, 1}, 2, -1}}}, next: 1,
+			cutter: cutter{limits: many, promised: []promise{{Span{1, 1}, 2, -1}}}, next: 1,
 			messages: []stream.Message{message(t, 1, may, 1)}, diverged: true,
 		},
 		"nowhere, when the usage rows are not those that were sent": {
-			cutter: cutter{limits: many, promised: []promise{{span{1, 1}, -1, 2}}}, next: 1,
+			cutter: cutter{limits: many, promised: []promise{{Span{1, 1}, -1, 2}}}, next: 1,
 			messages: []stream.Message{message(t, 1, may, 1)}, diverged: true,
 		},
 		"nowhere, when a message is missing": {
@@ -145,24 +145,31 @@ func TestABatchIsOnePartAlsoWhereMonthsMeet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn := connect(t, dsn)
-	settings, err := insertSettings(t.Context(), conn)
-	if err != nil {
+	defer p.store.Close()
+	if _, err := p.store.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	f := &filler{projection: p, messages: in, folder: newFolder(manifest{}), next: 1, cutter: cutter{limits: defaultLimits}}
+	w := &writer{projection: p, manifest: &agreement{}, asked: time.Now()}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		f := &filler{projection: p, messages: in, folder: newFolder(), next: 1, cutter: cutter{limits: defaultLimits}}
-		w := &writer{projection: p, conn: conn, settings: settings, inserter: newInserter(p.options)}
-		defer w.inserter.close()
-		done <- pump(ctx, f, w)
-	}()
-	await(t, "the projection", func() bool { return p.Status().Through == 100 })
+	full, free, done := make(chan *batch), make(chan *batch, 1), make(chan error, 1)
+	free <- newBatch()
+	go func() { done <- f.run(ctx, full, free) }()
+	for last := uint64(0); last < 100; {
+		b := <-full
+		last = b.span.Last
+		b.seal()
+		if err := w.send(t.Context(), b, 0); err != nil {
+			t.Fatal(err)
+		}
+		b.reset()
+		free <- b
+	}
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+	conn := connect(t, dsn)
 	var months, parts, torn uint64
 	scan(t, conn, "SELECT uniqExact(toYYYYMM(recorded_at)) FROM ledger", &months)
 	scan(t, conn, "SELECT uniqExact(partition) FROM system.parts WHERE database = currentDatabase() AND table = 'ledger' AND active", &parts)
@@ -177,35 +184,55 @@ func TestABatchIsOnePartAlsoWhereMonthsMeet(t *testing.T) {
 
 func TestWhatIsSentAgainFollowsFromWhatTheTablesHold(t *testing.T) {
 	t.Parallel()
-	at := func(first, last uint64, rows int) held { return held{span: span{first, last}, rows: rows} }
+	at := func(first, last uint64, rows int) Held { return Held{Span: Span{first, last}, Rows: rows} }
+	of := func(first, last uint64, ledger, usage int) agreed {
+		return agreed{Span: Span{first, last}, LedgerRows: ledger, UsageRows: usage}
+	}
+	later := manifest{Previous: of(5, 9, 20, 7), Newest: of(10, 12, 5, 3)}
+	quiet := manifest{Previous: of(5, 9, 20, 7), Newest: of(10, 12, 5, 0)}
+	first := manifest{Newest: of(1, 4, 9, 7)}
 	for name, c := range map[string]struct {
+		manifest manifest
 		position position
 		want     []promise
 		next     uint64
 		diverged bool
 	}{
-		"nothing, when they hold nothing":              {next: 1},
-		"the first usage events without ledger":        {position: position{usage: at(1, 4, 7)}, want: []promise{{span{1, 4}, -1, 7}}, next: 1},
-		"the newest batch of both":                     {position: position{ledger: at(5, 9, 20), usage: at(5, 9, 7)}, want: []promise{{span{5, 9}, 20, 7}}, next: 5},
-		"the newest batch, which has no usage events":  {position: position{ledger: at(5, 9, 20), usage: at(2, 4, 7)}, want: []promise{{span{5, 9}, 20, -1}}, next: 5},
-		"a ledger that never had usage events":         {position: position{ledger: at(5, 9, 20)}, want: []promise{{span{5, 9}, 20, -1}}, next: 5},
-		"and then the one only usage_events has":       {position: position{ledger: at(5, 9, 20), usage: at(10, 12, 3)}, want: []promise{{span{5, 9}, 20, -1}, {span{10, 12}, -1, 3}}, next: 5},
+		"nothing, when there is nothing":               {next: 1},
+		"the first usage events without ledger":        {position: position{usage: at(1, 4, 7)}, want: []promise{{Span{1, 4}, -1, 7}}, next: 1},
+		"the newest batch of both":                     {position: position{ledger: at(5, 9, 20), usage: at(5, 9, 7)}, want: []promise{{Span{5, 9}, 20, 7}}, next: 5},
+		"the newest batch, which has no usage events":  {position: position{ledger: at(5, 9, 20), usage: at(2, 4, 7)}, want: []promise{{Span{5, 9}, 20, -1}}, next: 5},
+		"a ledger that never had usage events":         {position: position{ledger: at(5, 9, 20)}, want: []promise{{Span{5, 9}, 20, -1}}, next: 5},
+		"and then the one only usage_events has":       {position: position{ledger: at(5, 9, 20), usage: at(10, 12, 3)}, want: []promise{{Span{5, 9}, 20, -1}, {Span{10, 12}, -1, 3}}, next: 5},
 		"nothing, when usage_events begins elsewhere":  {position: position{ledger: at(5, 9, 20), usage: at(6, 9, 3)}, diverged: true},
 		"nothing, when usage_events leaves a gap":      {position: position{ledger: at(5, 9, 20), usage: at(11, 12, 3)}, diverged: true},
 		"nothing, when usage_events overlaps":          {position: position{ledger: at(5, 9, 20), usage: at(8, 12, 3)}, diverged: true},
 		"nothing, when usage events precede no ledger": {position: position{usage: at(2, 4, 7)}, diverged: true},
+
+		"what was agreed on, before any of it is there":                        {manifest: later, position: position{ledger: at(5, 9, 20), usage: at(5, 9, 7)}, want: []promise{{Span{10, 12}, 5, 3}}, next: 10},
+		"what was agreed on, with its usage events there":                      {manifest: later, position: position{ledger: at(5, 9, 20), usage: at(10, 12, 3)}, want: []promise{{Span{10, 12}, 5, 3}}, next: 10},
+		"what was agreed on, with all of it there":                             {manifest: later, position: position{ledger: at(10, 12, 5), usage: at(10, 12, 3)}, want: []promise{{Span{10, 12}, 5, 3}}, next: 10},
+		"what was agreed on, which has no usage events":                        {manifest: quiet, position: position{ledger: at(10, 12, 5), usage: at(5, 9, 7)}, want: []promise{{Span{10, 12}, 5, 0}}, next: 10},
+		"the first that was agreed on, in an empty database":                   {manifest: first, want: []promise{{Span{1, 4}, 9, 7}}, next: 1},
+		"the first that was agreed on, and what an old one had":                {manifest: first, position: position{ledger: at(1, 4, 9), usage: at(5, 6, 2)}, want: []promise{{Span{1, 4}, 9, 7}, {Span{5, 6}, -1, 2}}, next: 1},
+		"what the tables hold, after the streams lost the end of the manifest": {manifest: later, position: position{ledger: at(13, 20, 8), usage: at(13, 20, 4)}, want: []promise{{Span{13, 20}, 8, 4}}, next: 13},
+		"nothing, when what was agreed on before is gone":                      {manifest: later, position: position{ledger: at(2, 4, 8), usage: at(2, 4, 4)}, diverged: true},
+		"nothing, when the tables are empty":                                   {manifest: later, diverged: true},
+		"nothing, when the usage events are gone":                              {manifest: later, position: position{ledger: at(10, 12, 5), usage: at(5, 9, 7)}, diverged: true},
+		"nothing, when usage events are there that should not":                 {manifest: quiet, position: position{ledger: at(10, 12, 5), usage: at(10, 12, 7)}, diverged: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := c.position.promises()
+			got, err := c.position.promises(c.manifest)
 			if errors.Is(err, ErrDiverged) != c.diverged {
 				t.Fatalf("error %v, want divergence %t", err, c.diverged)
 			}
 			if c.diverged {
 				return
 			}
-			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(promise{}, span{})); diff != "" || c.position.next() != c.next {
-				t.Errorf("next %d, want %d; promises (-want +got):\n%s", c.position.next(), c.next, diff)
+			next := start{promises: got}.next()
+			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(promise{})); diff != "" || next != c.next {
+				t.Errorf("next %d, want %d; promises (-want +got):\n%s", next, c.next, diff)
 			}
 		})
 	}

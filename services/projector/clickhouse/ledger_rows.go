@@ -28,7 +28,7 @@ type ledgerRows struct {
 }
 
 func newLedgerRows() *ledgerRows {
-	c := newColumns("ledger")
+	c := newColumns(TableLedger)
 	r := &ledgerRows{
 		columns: c,
 		account: c.word("account"), accountSeq: c.uint64("account_seq"), kind: c.word("kind"),
@@ -48,6 +48,14 @@ func newLedgerRows() *ledgerRows {
 	}
 	c.sealed()
 	return r
+}
+
+func (r *ledgerRows) row(i int) Row {
+	return Row{
+		Sequence: r.ledgerSeq.Row(i), Entry: int(r.entryIndex.Row(i)), Posting: int(r.posting.Row(i)),
+		Account: r.account.Row(i), Kind: r.kind.Row(i), Refused: r.refused.Row(i), Source: r.eventSource.Row(i), ID: r.eventID.Row(i),
+		Amount: events.Credits(r.charged.Row(i)), Granted: events.Credits(r.granted.Row(i)), Available: events.Credits(r.available.Row(i)),
+	}
 }
 
 // origin says which entry of which message a row came from. Posting numbers the

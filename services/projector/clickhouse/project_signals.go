@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/ClickHouse/ch-go/proto"
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
@@ -27,7 +26,7 @@ type signalRows struct {
 }
 
 func newSignalRows() *signalRows {
-	c := newColumns("signals")
+	c := newColumns(TableSignals)
 	return &signalRows{
 		columns: c,
 		account: c.word("account"), sequence: c.uint64("sequence"), kind: c.word("kind"),
@@ -59,48 +58,53 @@ func (r *signalRows) put(m stream.Message, s events.Signal) {
 	r.streamSeq.Append(m.Sequence)
 }
 
+func (r *signalRows) row(i int) Row {
+	return Row{
+		Sequence: r.streamSeq.Row(i), Account: r.account.Row(i), Kind: r.kind.Row(i), Available: events.Credits(r.available.Row(i)),
+	}
+}
+
 // projectSignals copies SIGNALS, from behind the newest signal in ClickHouse.
-func (p *Projection) projectSignals(ctx context.Context, conn driver.Conn, settings []setting) error {
-	var newest uint64
-	if err := conn.QueryRow(ctx, "SELECT max(stream_seq) FROM signals").Scan(&newest); err != nil {
-		return fmt.Errorf("read the newest signal: %w", err)
-	}
-	s, err := p.config.JetStream.Stream(ctx, events.StreamSignals)
+func (p *Projection) projectSignals(ctx context.Context, generation uint64) error {
+	signals := p.config.Broker.Log(events.StreamSignals)
+	newest, err := p.store.Newest(ctx, TableSignals)
 	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", events.StreamSignals, err)
+		return err
 	}
-	reader, err := stream.Read(ctx, s, newest+1)
+	if err := verifyRow(ctx, signals, newest.Newest); err != nil {
+		return fmt.Errorf("compare ClickHouse with stream %s: %w", events.StreamSignals, err)
+	}
+	reader, err := signals.Read(ctx, stream.From{Sequence: newest.Last + 1})
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	p.status.written(events.StreamSignals, newest)
-	to := p.newInserter(p.options)
-	defer to.close()
+	p.status.written(events.StreamSignals, newest.Last)
 	rows := newSignalRows()
 	for {
 		taken, err := p.fillSignals(ctx, reader, rows)
 		if err != nil {
 			return err
 		}
-		if err := p.retry(ctx, func(int) error { return p.sendSignals(ctx, to, rows, taken, settings) }); err != nil {
+		block := Block{Table: TableSignals, Token: taken.token(events.StreamSignals), Span: taken, Generation: generation, content: rows}
+		if err := p.retry(ctx, "insert signals", func(int) error { return p.sendSignals(ctx, block) }); err != nil {
 			return err
 		}
-		p.status.rows(rows.table, rows.rows())
-		p.status.written(events.StreamSignals, taken.last)
+		p.status.rows(TableSignals, rows.rows())
+		p.status.written(events.StreamSignals, taken.Last)
 		rows.reset()
 	}
 }
 
 // fillSignals waits for a signal and takes those that are there with it. A
 // message that is no signal is left out.
-func (p *Projection) fillSignals(ctx context.Context, reader *stream.Reader, rows *signalRows) (span, error) {
-	var taken span
+func (p *Projection) fillSignals(ctx context.Context, reader *stream.Reader, rows *signalRows) (Span, error) {
+	var taken Span
 	messages, err := reader.Batch(ctx, signalsMax)
 	if err != nil {
 		return taken, err
 	}
-	taken.first, taken.last = messages[0].Sequence, messages[len(messages)-1].Sequence
+	taken.First, taken.Last = messages[0].Sequence, messages[len(messages)-1].Sequence
 	for _, m := range messages {
 		p.status.seen(events.StreamSignals, m.Sequence+m.Pending)
 		signal, err := events.DecodeSignal(m.Data)
@@ -113,16 +117,12 @@ func (p *Projection) fillSignals(ctx context.Context, reader *stream.Reader, row
 	return taken, nil
 }
 
-func (p *Projection) sendSignals(ctx context.Context, to inserter, rows *signalRows, taken span, settings []setting) error {
-	if rows.rows() == 0 {
+func (p *Projection) sendSignals(ctx context.Context, b Block) error {
+	if b.Len() == 0 {
 		return nil
 	}
-	token := taken.token(events.StreamSignals)
-	err := to.insert(ctx, insert{
-		table: rows.table, input: rows.input, queryID: newQueryID(p.options.Auth.Database, rows.table, token), settings: settings,
-	})
-	if err != nil {
-		return fmt.Errorf("insert %d signals: %w", rows.rows(), err)
+	if err := p.store.Insert(ctx, b); err != nil {
+		return fmt.Errorf("insert %d signals: %w", b.Len(), err)
 	}
 	return nil
 }

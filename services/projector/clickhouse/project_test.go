@@ -9,13 +9,14 @@ import (
 func TestTablesAndRollupsHoldWhatTheStreamHolds(t *testing.T) {
 	t.Parallel()
 	e := enginetest.Engine(t)
-	w := newWorld(t, 1)
-	w.write(400)
 	for protocol, dsn := range map[string]string{
 		"native": e.NativeDSN(enginetest.NewDatabase(t, e)),
 		"http":   e.HTTPDSN(enginetest.NewDatabase(t, e)),
 	} {
 		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 1)
+			w.write(400)
 			w.project(dsn, 300)
 			w.check(dsn)
 		})

@@ -39,7 +39,7 @@ type usageRows struct {
 }
 
 func newUsageRows() *usageRows {
-	c := newColumns("usage_events")
+	c := newColumns(TableUsage)
 	r := &usageRows{
 		columns: c,
 		source:  c.word("source"), id: c.text("id"), account: c.word("account"), time: c.moment("time"),
@@ -55,6 +55,13 @@ func newUsageRows() *usageRows {
 	r.recordedAt = c.moment("recorded_at")
 	c.sealed()
 	return r
+}
+
+func (r *usageRows) row(i int) Row {
+	return Row{
+		Sequence: r.ledgerSeq.Row(i), Entry: int(r.entryIndex.Row(i)), Account: r.account.Row(i),
+		Source: r.source.Row(i), ID: r.id.Row(i), Amount: events.Credits(r.amount.Row(i)),
+	}
 }
 
 // put appends the usage event that debit d charges to account.

@@ -20,6 +20,9 @@ import (
 	"github.com/drawdown-credits/drawdown/services/projector/ledger"
 )
 
+// installation is the one that every world belongs to.
+const installation = "test"
+
 // waitMax is when a test gives up on something that must happen.
 const waitMax = time.Minute
 
@@ -27,6 +30,7 @@ const waitMax = time.Minute
 type world struct {
 	t       testing.TB
 	js      jetstream.JetStream
+	broker  stream.Broker
 	streams *stream.Streams
 	random  *rand.Rand
 	debits  int
@@ -36,13 +40,18 @@ type world struct {
 
 func newWorld(t testing.TB, seed uint64) *world {
 	t.Helper()
-	js := natstest.Run(t).JetStream()
+	server := natstest.Run(t)
+	js := server.JetStream()
+	broker, err := stream.NewBroker(server.Connect())
+	if err != nil {
+		t.Fatal(err)
+	}
 	streams, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("seed %d", seed)
-	return &world{t: t, js: js, streams: streams, random: rand.New(rand.NewPCG(seed, 0))}
+	return &world{t: t, js: js, broker: broker, streams: streams, random: rand.New(rand.NewPCG(seed, 0))}
 }
 
 // write appends n random messages to LEDGER.
@@ -145,11 +154,12 @@ func (w *world) amount() events.Credits {
 // projection is a projection into dsn that cuts small batches.
 func (w *world) projection(dsn string, rows int) *Projection {
 	w.t.Helper()
-	p, err := New(Config{DSN: dsn, JetStream: w.js, FlushEvery: 5 * time.Millisecond, Logger: testLogger(w.t)})
+	p, err := New(Config{
+		DSN: dsn, Broker: w.broker, Installation: installation, BatchRows: rows, FlushEvery: 5 * time.Millisecond, Logger: testLogger(w.t),
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p.limits.rows = rows
 	return p
 }
 

@@ -5,16 +5,6 @@ import (
 	"time"
 )
 
-// span is a run of sequences of a stream, both ends included.
-type span struct{ first, last uint64 }
-
-// token names what the span's insert holds, so that ClickHouse recognises it.
-func (s span) token(stream string) string {
-	return fmt.Sprintf("%s:%d-%d", stream, s.first, s.last)
-}
-
-func (s span) String() string { return fmt.Sprintf("%d-%d", s.first, s.last) }
-
 // limits say when a batch is full. One message may take it past them.
 type limits struct {
 	rows  int
@@ -39,10 +29,10 @@ type cutter struct {
 	promised []promise
 }
 
-// promise is a range that was sent before, and how many rows it had in each
-// table; -1 where ClickHouse does not say.
+// promise is a range that was agreed on or sent before, and how many rows it
+// has in each table; -1 where nobody says.
 type promise struct {
-	span
+	Span
 	ledgerRows, usageRows int
 }
 
@@ -54,7 +44,7 @@ func (c *cutter) before(b *batch, t time.Time) bool {
 // after reports whether b is full.
 func (c *cutter) after(b *batch) bool {
 	if len(c.promised) > 0 {
-		return b.span.last >= c.promised[0].last
+		return b.span.Last >= c.promised[0].Last
 	}
 	return b.ledger.rows() >= c.limits.rows || b.bytes >= c.limits.bytes
 }
@@ -69,14 +59,14 @@ func (c *cutter) keep(b *batch) error {
 	}
 	p := c.promised[0]
 	c.promised = c.promised[1:]
-	if b.span != p.span {
-		panic(fmt.Sprintf("batch %s is not the promised %s", b.span, p.span))
+	if b.span != p.Span {
+		panic(fmt.Sprintf("batch %s is not the promised %s", b.span, p.Span))
 	}
 	if p.ledgerRows >= 0 && b.ledger.rows() != p.ledgerRows {
-		return diverged("batch %s has %d rows in table ledger, and the stream now gives %d", b.span, p.ledgerRows, b.ledger.rows())
+		return diverged("batch %s has %d rows of table ledger, and the stream now gives %d", b.span, p.ledgerRows, b.ledger.rows())
 	}
 	if p.usageRows >= 0 && b.usage.rows() != p.usageRows {
-		return diverged("batch %s has %d rows in table usage_events, and the stream now gives %d", b.span, p.usageRows, b.usage.rows())
+		return diverged("batch %s has %d rows of table usage_events, and the stream now gives %d", b.span, p.usageRows, b.usage.rows())
 	}
 	return nil
 }
