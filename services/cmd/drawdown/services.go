@@ -23,6 +23,8 @@ import (
 	"github.com/drawdown-credits/drawdown/services/enforcer"
 	"github.com/drawdown-credits/drawdown/services/gateway"
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
+	"github.com/drawdown-credits/drawdown/services/internal/config"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
@@ -34,7 +36,9 @@ type world struct {
 	app      *app
 	nc       *nats.Conn
 	js       jetstream.JetStream
+	broker   stream.Broker
 	streams  *stream.Streams
+	state    *config.State // nil in a process that shares nothing
 	registry *prometheus.Registry
 	log      *slog.Logger
 	health   health
@@ -44,14 +48,6 @@ type world struct {
 type health struct {
 	mu      sync.Mutex
 	stopped map[string]error
-	watched []func() map[string]error
-}
-
-// watch adds parts that say themselves what has stopped.
-func (h *health) watch(stopped func() map[string]error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.watched = append(h.watched, stopped)
 }
 
 func (h *health) stop(part string, err error) {
@@ -67,56 +63,65 @@ func (h *health) stop(part string, err error) {
 func (h *health) Stopped() map[string]error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := maps.Clone(h.stopped)
-	for _, stopped := range h.watched {
-		for part, err := range stopped() {
-			if all == nil {
-				all = map[string]error{}
-			}
-			all[part] = err
-		}
-	}
-	return all
+	return maps.Clone(h.stopped)
 }
 
 const connectTimeout = 30 * time.Second
 
-// enter connects to NATS and makes sure that the streams are there.
-func (a *app) enter(ctx context.Context, natsURL, name string, log *slog.Logger) (*world, error) {
+// enter connects to NATS and makes sure that the streams are there, and that
+// state, if any, is of their installation.
+func (a *app) enter(ctx context.Context, natsURL, name string, state *config.State, log *slog.Logger) (*world, error) {
 	nc, err := nats.Connect(natsURL, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("disconnected from NATS", "err", err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { log.Info("reconnected to NATS") }))
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("open JetStream: %w", err)
-	}
-	bounded, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	streams, err := stream.Ensure(bounded, js, stream.Config{
-		Partitions: a.cfg.Partitions, Replicas: a.cfg.Replicas, UsageMaxBytes: a.cfg.UsageMaxBytes,
-	})
-	if err != nil {
+	w := &world{app: a, nc: nc, state: state, registry: prometheus.NewRegistry(), log: log}
+	w.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := w.open(ctx); err != nil {
 		nc.Close()
 		return nil, err
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &world{app: a, nc: nc, js: js, streams: streams, registry: registry, log: log}, nil
+	return w, nil
+}
+
+func (w *world) open(ctx context.Context) (err error) {
+	if w.js, err = jetstream.New(w.nc); err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	if w.broker, err = stream.NewBroker(w.nc); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	cfg := w.app.cfg
+	w.streams, err = stream.Ensure(bounded, w.js, stream.Config{
+		Partitions: cfg.Partitions, Replicas: cfg.Replicas, UsageMaxBytes: cfg.UsageMaxBytes,
+	})
+	if err != nil || w.state == nil {
+		return err
+	}
+	return w.state.Claim(w.streams.Installation)
 }
 
 func (w *world) logger(service string) *slog.Logger { return w.log.With("service", service) }
 
+// share gives this process its part of a service's partitions.
+func (w *world) share(service string, partitions int) (lease.Share, error) {
+	return lease.New(lease.Config{
+		Broker: w.broker, Service: service, Partitions: partitions, Instance: w.state.Instance, Logger: w.logger(service),
+		Create: func(ctx context.Context) error { return stream.EnsureLeases(ctx, w.js, w.app.cfg.Replicas) },
+	})
+}
+
 func (w *world) rater(ctx context.Context) error {
-	broker, err := stream.NewBroker(w.nc)
+	share, err := w.share(lease.Rater, w.streams.Partitions)
 	if err != nil {
 		return err
 	}
 	return rater.New(rater.Config{
-		Broker: broker, Partitions: w.streams.Partitions, MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("rater"), Metrics: w.registry,
+		Broker: w.broker, Share: share, Partitions: w.streams.Partitions, MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("rater"), Metrics: w.registry,
 	}).Run(ctx)
 }
 
@@ -127,17 +132,12 @@ func (w *world) balances() (*balances.Projector, error) {
 }
 
 func (w *world) clickhouse(ctx context.Context, dsn string) error {
-	broker, err := stream.NewBroker(w.nc)
-	if err != nil {
-		return err
-	}
 	p, err := clickhouse.New(clickhouse.Config{
-		DSN: dsn, Broker: broker, Installation: w.streams.Installation, FlushEvery: w.app.cfg.FlushInterval, Logger: w.logger("projector"), Metrics: w.registry,
+		DSN: dsn, JetStream: w.js, FlushEvery: w.app.cfg.FlushInterval, Logger: w.logger("projector"), Metrics: w.registry,
 	})
 	if err != nil {
 		return err
 	}
-	w.health.watch(p.Halted)
 	return p.Run(ctx)
 }
 
@@ -203,8 +203,13 @@ func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn str
 	return g.Serve(ctx, listener)
 }
 
+// shared makes the command of one service whose instances share partitions.
+func (a *app) shared(use, short string, run func(ctx context.Context, w *world) error) *cobra.Command {
+	return a.service(use, short, a.cfg.OpenState, run)
+}
+
 // service makes the command of one service that runs alone.
-func (a *app) service(use, short string, run func(ctx context.Context, w *world) error) *cobra.Command {
+func (a *app) service(use, short string, openState func() (*config.State, error), run func(ctx context.Context, w *world) error) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.NoArgs,
 		Example: "  DRAWDOWN_NATS_URL=nats://nats:4222 drawdown " + use,
@@ -213,7 +218,15 @@ func (a *app) service(use, short string, run func(ctx context.Context, w *world)
 				return usageError("DRAWDOWN_NATS_URL is empty: expected the NATS server to connect to")
 			}
 			log := a.logger(a.errs)
-			w, err := a.enter(c.Context(), a.cfg.NATSURL, "drawdown-"+use, log)
+			state, err := openState()
+			if err != nil {
+				return err
+			}
+			if state != nil {
+				defer func() { _ = state.Close() }() // a lock, which ends with the process
+				log = log.With("instance", state.Instance)
+			}
+			w, err := a.enter(c.Context(), a.cfg.NATSURL, "drawdown-"+use, state, log)
 			if err != nil {
 				return err
 			}
@@ -230,13 +243,13 @@ func (a *app) service(use, short string, run func(ctx context.Context, w *world)
 }
 
 func (a *app) raterCommand() *cobra.Command {
-	return a.service("rater", "Run the rater: usage events in, debits on the ledger", func(ctx context.Context, w *world) error {
+	return a.shared("rater", "Run the rater: usage events in, debits on the ledger", func(ctx context.Context, w *world) error {
 		return w.withOperations(ctx, w.rater)
 	})
 }
 
 func (a *app) projectorCommand() *cobra.Command {
-	return a.service("projector", "Run the projector: the ledger in, balances and ClickHouse rows out", func(ctx context.Context, w *world) error {
+	return a.shared("projector", "Run the projector: the ledger in, balances and ClickHouse rows out", func(ctx context.Context, w *world) error {
 		if a.cfg.ClickHouseDSN == "" {
 			return usageError("DRAWDOWN_CLICKHOUSE_DSN is empty: expected clickhouse://user:password@host:9000/drawdown")
 		}
@@ -249,13 +262,14 @@ func (a *app) projectorCommand() *cobra.Command {
 }
 
 func (a *app) enforcerCommand() *cobra.Command {
-	return a.service("enforcer", "Run the enforcer: balances in, signals out", func(ctx context.Context, w *world) error {
+	return a.shared("enforcer", "Run the enforcer: balances in, signals out", func(ctx context.Context, w *world) error {
 		return w.withOperations(ctx, w.enforcer)
 	})
 }
 
 func (a *app) gatewayCommand() *cobra.Command {
-	return a.service("gateway", "Run the gateway: HTTP in and out", func(ctx context.Context, w *world) error {
+	stateless := func() (*config.State, error) { return nil, nil }
+	return a.service("gateway", "Run the gateway: HTTP in and out", stateless, func(ctx context.Context, w *world) error {
 		if a.cfg.APIKey == "" {
 			return usageError("DRAWDOWN_API_KEY is empty: expected the key that callers present")
 		}

@@ -58,13 +58,18 @@ func (a *app) up(ctx context.Context, demo bool) error {
 		return fmt.Errorf("open the log: %w", err)
 	}
 	defer func() { _ = logFile.Close() }() // each line was written when it was logged
+	state, err := a.cfg.OpenState()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = state.Close() }() // a lock, which ends with the process
 	a.progress("Drawdown %s, data in %s", versionString(), dir)
 	in, err := a.install(ctx, a.logger(logFile))
 	if err != nil {
 		return err
 	}
 	defer in.close(a)
-	w, err := a.enter(ctx, in.nats.URL(), "drawdown-up", in.log)
+	w, err := a.enter(ctx, in.nats.URL(), "drawdown-up", state, in.log)
 	if err != nil {
 		return err
 	}
