@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/drawdown-credits/drawdown/services/chaos/journal"
+	"github.com/drawdown-credits/drawdown/services/chaos/oracle"
+	"github.com/drawdown-credits/drawdown/services/chaos/schedule"
+	"github.com/drawdown-credits/drawdown/services/chaos/workload"
+)
+
+// leg is one run on one topology.
+type leg struct {
+	Seed       uint64
+	Nodes      int
+	Events     int
+	Faults     int
+	Accounts   int
+	Partitions int
+	Counts     map[string]int // instances of each service
+	Pace       float64        // factor of the faults' durations
+	Rate       int            // events a second; 0: as fast as they are taken
+	Together   int            // faults that may be under way at once
+	Settle     time.Duration
+	Image      bool
+	DiskBytes  int64
+	Without    map[schedule.Kind]bool
+
+	programs
+	dir string
+	out io.Writer
+}
+
+// run does the leg and returns what is to be reported. An error says that the
+// run itself could not be done.
+func (l *leg) run(ctx context.Context) (*legReport, error) {
+	began := time.Now()
+	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the folder of the run: %w", err)
+	}
+	w := &world{programs: l.programs, dir: l.dir, partitions: l.Partitions, image: l.Image, diskBytes: l.DiskBytes}
+	defer w.close()
+	shipped, err := shippedNATS()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.startNATS(ctx, shipped, l.Nodes); err != nil {
+		return nil, err
+	}
+	if err := w.startEngine(ctx); err != nil {
+		return nil, err
+	}
+	start := time.Now().Truncate(time.Second)
+	gateway, err := w.startServices(ctx, l.Counts, start)
+	if err != nil {
+		return nil, err
+	}
+	r := newLegReport(l, w)
+	r.Seconds.Start = seconds(began)
+	journalPath := filepath.Join(l.dir, "journal")
+	if err := l.produce(ctx, w, gateway, start, journalPath, r); err != nil {
+		return nil, err
+	}
+	settling := time.Now()
+	if err := l.settle(ctx, w, start, journalPath, r); err != nil {
+		return nil, err
+	}
+	r.Seconds.Settle = seconds(settling)
+	r.Seconds.All = seconds(began)
+	r.finish(w)
+	return r, nil
+}
+
+// shippedNATS reads the NATS configuration that Drawdown is delivered with.
+func shippedNATS() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the repository: %w", err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		text, err := os.ReadFile(filepath.Join(dir, "deploy", "nats", "nats.conf"))
+		if err == nil {
+			return string(text), nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("deploy/nats/nats.conf is in no folder above: run this in the repository")
+		}
+	}
+}
+
+// produce sends everything while the faults happen.
+func (l *leg) produce(ctx context.Context, w *world, gateway *workload.Gateway, start time.Time, path string, r *legReport) error {
+	began := time.Now()
+	log, err := journal.Create(path)
+	if err != nil {
+		return err
+	}
+	gate := workload.NewGate(0)
+	faults := schedule.Make(schedule.Config{
+		Seed: l.Seed, Faults: l.Faults, Events: l.Events, Pace: l.Pace, Without: l.Without,
+		Topology: schedule.Topology{Nodes: l.Nodes, Services: l.Counts},
+	})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	if err := l.startProducers(ctx, group, w, gateway, start, gate, log, r); err != nil {
+		return err
+	}
+	group.Go(func() error { return l.inflictAll(ctx, w, gate, faults, r) })
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		l.progress(ctx, gate, r)
+	}()
+	err = group.Wait()
+	cancel()
+	<-ended
+	r.Sent = gate.Sent()
+	r.Seconds.Produce = seconds(began)
+	return errors.Join(err, log.Close())
+}
+
+// startProducers starts the producers, each with its share, and the granters.
+func (l *leg) startProducers(ctx context.Context, group *errgroup.Group, w *world, gateway *workload.Gateway, start time.Time,
+	gate *workload.Gate, log *journal.Writer, r *legReport) error {
+	js, err := w.connect(natsURLOf(w.producers))
+	if err != nil {
+		return err
+	}
+	plan := workload.Plan{Seed: l.Seed, Start: start, Accounts: l.Accounts, Partitions: l.Partitions}
+	shares := []struct {
+		role    workload.Role
+		percent int
+		window  int
+	}{
+		{workload.Batches, 44, 16}, {workload.Batches, 44, 16}, {workload.Singles, 9, 128}, {workload.Posts, 3, 8},
+	}
+	for number, share := range shares {
+		p := &workload.Producer{
+			Generator: workload.NewGenerator(plan, number, share.role), Quota: l.Events * share.percent / 100, Window: share.window,
+			Gate: gate, Journal: log, Counts: &r.counts, JetStream: js,
+		}
+		if share.role == workload.Posts {
+			p.Gateway = gateway
+		}
+		group.Go(func() error { return p.Run(ctx) })
+	}
+	for number := range 2 {
+		g := &workload.Granter{
+			Number: number, Plan: plan, Commands: min(max(l.Events/400, 50), 5000), Events: l.Events * 9 / 10,
+			Gate: gate, Gateway: gateway, Journal: log,
+		}
+		group.Go(func() error { return g.Run(ctx) })
+	}
+	if l.Rate > 0 {
+		group.Go(func() error { gate.Pace(ctx, l.Rate); return nil })
+	}
+	return nil
+}
+
+// inflictAll does the faults in their order, each when its number of events is
+// sent, a few together.
+func (l *leg) inflictAll(ctx context.Context, w *world, gate *workload.Gate, faults []schedule.Fault, r *legReport) error {
+	js, err := w.connect(w.direct())
+	if err != nil {
+		return err
+	}
+	watched, err := startWatch(ctx, js, l.Partitions)
+	if err != nil {
+		return err
+	}
+	defer watched.close()
+	i := &inflicter{world: w, js: js, busy: map[string]chan struct{}{}}
+	group, grouped := errgroup.WithContext(ctx)
+	group.SetLimit(l.Together)
+	for _, f := range faults {
+		gate.Allow(f.At)
+		if err := gate.Reach(grouped, f.At); err != nil {
+			break
+		}
+		group.Go(func() error {
+			r.begin(f)
+			l.measure(watched, f, r)
+			if err := i.inflict(grouped, f); err != nil {
+				return fmt.Errorf("fault %s: %w", f, err)
+			}
+			r.end(f)
+			return nil
+		})
+	}
+	gate.Allow(2*l.Events + 1)
+	return group.Wait()
+}
+
+// measure measures how long partitions stand still after faults that take
+// their owner away.
+func (l *leg) measure(w *watch, f schedule.Fault, r *legReport) {
+	switch f.Kind {
+	case schedule.Kill, schedule.Pause, schedule.Stall, schedule.Deaf, schedule.Reset, schedule.Down, schedule.Forget:
+	default:
+		return
+	}
+	streams := map[string]string{"rater": watchedLedger, "projector": watchedBalances}
+	kind, _, _ := strings.Cut(f.Target, "-")
+	if stream := streams[kind]; stream != "" {
+		w.measure(stream, func(d time.Duration) { r.recovered(kind+" "+string(f.Kind), d) })
+	}
+}
+
+// settle waits until the oracle agrees, or cannot any more.
+func (l *leg) settle(ctx context.Context, w *world, start time.Time, path string, r *legReport) error {
+	js, err := w.connect(w.direct())
+	if err != nil {
+		return err
+	}
+	o, err := oracle.New(oracle.Config{Journal: path, JetStream: js, ClickHouse: w.engineIn.SQL, Partitions: l.Partitions, Start: start})
+	if err != nil {
+		return err
+	}
+	deadline := time.Now().Add(l.Settle)
+	for told := 0; ; {
+		if r.Audit, err = o.Audit(ctx); err != nil {
+			return err
+		}
+		if !r.Audit.Waiting || time.Now().After(deadline) {
+			return nil
+		}
+		if r.Audit.Differences.Count != told {
+			told = r.Audit.Differences.Count
+			fmt.Fprintf(l.out, "  settling: %d differences\n", told)
+		}
+		workload.Pause(ctx, time.Second)
+	}
+}
+
+// progress prints a line now and then.
+func (l *leg) progress(ctx context.Context, gate *workload.Gate, r *legReport) {
+	ticker := time.NewTicker(5 * time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			fmt.Fprintf(l.out, "  %s  %d of %d events, %s\n", time.Since(r.began).Round(time.Second), gate.Sent(), l.Events, r.state())
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func seconds(since time.Time) float64 { return float64(time.Since(since).Milliseconds()) / 1000 }
