@@ -10,12 +10,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
 // Keys of the streams' metadata.
@@ -54,7 +57,36 @@ type Streams struct {
 // Ensure creates what is missing and brings settings up to date. It refuses an
 // installation with another number of partitions: the partition of an account
 // must never change.
+//
+// A server that does not answer is asked again, until ctx ends.
 func Ensure(ctx context.Context, js jetstream.JetStream, c Config) (*Streams, error) {
+	for {
+		s, err := ensureOnce(ctx, js, c)
+		if err == nil || ctx.Err() != nil || !transient(err) {
+			return s, err
+		}
+		if pause.For(ctx, ensureAgain) != nil {
+			return nil, err
+		}
+	}
+}
+
+const (
+	// ensureTry bounds one try: an answer that died with the server never comes.
+	ensureTry   = 10 * time.Second
+	ensureAgain = 250 * time.Millisecond
+)
+
+// transient reports whether err is of a server that may answer next time.
+func transient(err error) bool {
+	var refused *jetstream.APIError
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrNoStreamResponse) || errors.As(err, &refused) && refused.Code == http.StatusServiceUnavailable
+}
+
+func ensureOnce(ctx context.Context, js jetstream.JetStream, c Config) (*Streams, error) {
+	ctx, cancel := context.WithTimeout(ctx, ensureTry)
+	defer cancel()
 	if c.Partitions == 0 {
 		c.Partitions = events.DefaultPartitions
 	}

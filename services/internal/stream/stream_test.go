@@ -158,3 +158,18 @@ func TestAMarkIsVerifiedByIdentityAndNotBySequenceAlone(t *testing.T) {
 		}
 	}
 }
+
+func TestEnsureAsksAServerThatCameBackAgain(t *testing.T) {
+	server := natstest.Run(t)
+	js := server.JetStream()
+	server.Close()
+	ensured := make(chan error, 1)
+	go func() {
+		_, err := stream.Ensure(t.Context(), js, stream.Config{})
+		ensured <- err
+	}()
+	server.Start()
+	if err := <-ensured; err != nil {
+		t.Errorf("Ensure while the server restarts: %v", err)
+	}
+}
