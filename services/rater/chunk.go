@@ -1,10 +1,12 @@
 package rater
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/rater/dedup"
 )
 
 // Bounds of one chunk. Bytes are an estimate of its encoding and of what its
@@ -15,6 +17,10 @@ const (
 	chunkBytesMax   = 512 << 10
 
 	entryOverhead = 320 // JSON around one debit
+
+	// headBytes of a chunk's encoding hold its span, and no two chunks of a
+	// partition have the same.
+	headBytes = 512
 )
 
 // chunk is a run of settled usage events on its way into the ledger.
@@ -22,8 +28,9 @@ type chunk struct {
 	span        events.Span
 	entries     []events.Entry
 	deadLetters []events.DeadLetter
-	keys        []eventKey // of entries, added to the dedup set
+	keys        []dedup.Key // of entries
 	bytes       int
+	head        []byte // of its encoding, as soon as it is encoded
 }
 
 func (c *chunk) empty() bool { return c.span.Events == 0 }
@@ -38,7 +45,7 @@ func (c *chunk) through(p events.Position) {
 	c.span.Events++
 }
 
-func (c *chunk) charge(u events.Usage, d events.Debit, key eventKey, rawBytes int) {
+func (c *chunk) charge(u events.Usage, d events.Debit, key dedup.Key, rawBytes int) {
 	c.through(d.Position)
 	c.entries = append(c.entries, events.Entry{Kind: events.EntryDebit, Account: u.Account, Debit: &d})
 	c.keys = append(c.keys, key)
@@ -68,6 +75,7 @@ func (p *partition) append(ctx context.Context, c *chunk) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	c.head = bytes.Clone(body[:min(len(body), headBytes)])
 	if err := p.keep(ctx, c.deadLetters); err != nil {
 		return 0, err
 	}

@@ -2,19 +2,23 @@
 // stream, finds the rate card in force at each event's own time, and appends
 // debits, many to a message, to the LEDGER.
 //
-// Exactly once, by construction. The rater keeps no state of its own: what it
-// has done is what its own ledger messages say. Each carries the span of usage
-// it settles, so a rater that starts reads its partition's messages, knows
-// every usage event already charged and where to go on. Appends are fenced by
-// the sequence of the last one, so that of two raters of a partition, one
-// writes and the other notices, reads on and stands where the first does. An
-// append whose outcome is unknown is settled the same way, by reading.
+// Exactly once, by construction. What a rater has done is what its own ledger
+// messages say: each carries the span of usage it settles, and the place that
+// the next one goes on from. Appends are fenced by the sequence of the last one,
+// so that of two raters of a partition, one writes and the other notices, reads
+// on and stands where the first does. An append whose outcome is unknown is
+// settled the same way, by reading. Which events are charged is remembered in an
+// index on disk (package dedup), for as long as they can come again; it names
+// the ledger message it stands at, is brought up from there, and is made anew
+// when the ledger does not hold that message.
 //
 //	crash before a dead letter is kept     it is published again, under a subject that takes it once
 //	crash between dead letter and append   the dead letter is already there; the span is rated again
 //	crash between append and its ack       the ledger has the span; nothing is rated twice
 //	a second rater of the same partition   its appends are refused by the fence
 //	a USAGE stream that lost its tail      noticed by the time of the message last settled; the partition stops
+//	a LEDGER that lost its tail            noticed by the index; what the ledger lacks is rated again
+//	an index that is lost or damaged       made anew from the ledger
 //
 // An event that can never be charged goes to DEADLETTER with the reason and its
 // original bytes, before the span that counts it is appended; the pipeline

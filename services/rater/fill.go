@@ -10,6 +10,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/rater/dedup"
 	"github.com/drawdown-credits/drawdown/services/rater/rating"
 )
 
@@ -66,8 +67,11 @@ func (f *filler) settle(ctx context.Context, index int) error {
 		f.reject(at, item, item.Err.Code, item.Err.Error())
 		return nil
 	}
-	key := keyOf(item.Usage.Source, item.Usage.ID)
-	if f.dedup.has(key) {
+	key := dedup.KeyOf(item.Usage.Source, item.Usage.ID)
+	switch known, err := f.has(key); {
+	case err != nil:
+		return err
+	case known:
 		f.chunk.duplicate(at)
 		return nil
 	}
@@ -88,7 +92,7 @@ func (f *filler) settle(ctx context.Context, index int) error {
 	default:
 		return err
 	}
-	f.dedup.add(key)
+	f.add(key)
 	f.chunk.charge(item.Usage, events.Debit{
 		Source: item.Usage.Source, ID: item.Usage.ID, Time: item.Usage.Time, Data: item.Usage.Data, Position: at,
 		Amount: charge.Amount, Card: card.Name(), Version: card.Version(), Rule: charge.Rule, Arithmetic: charge.Arithmetic,

@@ -11,6 +11,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/rater/dedup"
 )
 
 // errReconnected makes a partition look again at what the streams hold: the
@@ -25,21 +26,21 @@ type partition struct {
 	subject string // of its own ledger messages
 	log     *slog.Logger
 
-	// What its ledger messages say.
-	dedup    *dedup
-	position events.Position
-	fence    uint64
-
-	pending uint64 // messages behind the last one read
-	stopped string // why, while it is
+	index *dedup.Index // nil until it is opened, and after it broke
+	recent
+	position events.Position // the last usage event that is settled
+	fence    uint64          // the last of the partition's own ledger messages
+	pending  uint64          // messages behind the last one read
+	stopped  string          // why, while it is
 }
 
 // work rates a partition until ctx ends.
 func (r *Rater) work(ctx context.Context, held *lease.Held) {
 	p := &partition{
 		Rater: r, held: held, number: held.Partition, subject: events.LedgerSubject(held.Partition, events.WriterUsage),
-		log: r.log.With("partition", held.Partition), dedup: newDedup(),
+		log: r.log.With("partition", held.Partition),
 	}
+	defer p.closeIndex()
 	p.metrics.stopped.WithLabelValues(label(p.number)).Set(0)
 	p.report(Starting, nil)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
@@ -84,7 +85,7 @@ func (p *partition) stop(err error) {
 func (p *partition) retry(err error) {
 	p.report(Retrying, err)
 	switch {
-	case errors.Is(err, stream.ErrFenced):
+	case errors.Is(err, stream.ErrFenced), errors.Is(err, errMoved):
 		p.metrics.retries.WithLabelValues("fenced").Inc()
 		p.log.Info("another rater writes this partition too")
 	case errors.Is(err, errReconnected):
@@ -97,7 +98,7 @@ func (p *partition) retry(err error) {
 }
 
 func (p *partition) report(state string, err error) {
-	r := lease.Report{State: state, Sequence: p.position.Sequence, Lag: p.pending, Known: int64(p.dedup.len())}
+	r := lease.Report{State: state, Sequence: p.position.Sequence, Lag: p.pending, Known: p.known()}
 	if err != nil {
 		r.Error = err.Error()
 	}
@@ -110,6 +111,9 @@ func (p *partition) report(state string, err error) {
 func (p *partition) session(ctx context.Context) error {
 	lost, stop := p.config.Broker.Interrupted()
 	defer stop()
+	if p.index != nil && p.index.Broken() {
+		p.closeIndex()
+	}
 	if err := p.resume(ctx); err != nil {
 		return err
 	}
@@ -125,7 +129,7 @@ func (p *partition) session(ctx context.Context) error {
 	p.stopped = ""
 	p.metrics.stopped.WithLabelValues(label(p.number)).Set(0)
 	p.report(Rating, nil)
-	p.log.Info("rating", "through", p.position.Sequence, "known", p.dedup.len())
+	p.log.Info("rating", "through", p.position.Sequence, "known", p.known())
 	return p.pump(ctx, reader.Messages(), lost)
 }
 
@@ -138,21 +142,20 @@ type written struct {
 
 // pump rates messages. While one chunk is being written the next one fills, so
 // that chunks grow with the load and nothing waits for more to come.
-func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lost <-chan struct{}) (err error) {
+func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lost <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan written, 1)
-	f := &filler{partition: p, chunk: &chunk{}}
 	var writing *chunk
-	verify := time.NewTicker(verifyEvery)
-	defer verify.Stop()
 	defer func() {
 		cancel()
-		p.dedup.remove(f.chunk.keys)
 		if writing != nil {
 			<-results
-			p.dedup.remove(writing.keys)
 		}
 	}()
+	save, verify := time.NewTicker(saveEvery), time.NewTicker(verifyEvery)
+	defer save.Stop()
+	defer verify.Stop()
+	f := &filler{partition: p, chunk: &chunk{}}
 	for {
 		if err := f.fill(ctx, messages); err != nil {
 			return err
@@ -166,24 +169,24 @@ func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lo
 		if f.chunk.full() {
 			next = nil
 		}
+		var err error
 		select {
 		case m := <-next:
 			f.take(m)
 		case w := <-results:
-			if w.err != nil {
-				results <- w // the deferred function forgets it
-				return w.err
-			}
 			writing = nil
-			p.commit(w)
+			err = p.commit(ctx, w)
+		case <-save.C:
+			err = p.save(ctx)
 		case <-verify.C:
-			if err := verified(ctx, p.usage, positionMark(p.position)); err != nil {
-				return err
-			}
+			err = p.verify(ctx)
 		case <-lost:
-			return errReconnected
+			err = errReconnected
 		case <-ctx.Done():
-			return ctx.Err()
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -194,20 +197,39 @@ func (p *partition) write(ctx context.Context, c *chunk, results chan<- written)
 }
 
 // commit moves on behind a chunk that is in the ledger.
-func (p *partition) commit(w written) {
+func (p *partition) commit(ctx context.Context, w written) error {
+	if w.err != nil {
+		return w.err
+	}
 	p.fence, p.position = w.sequence, w.chunk.span.Through
+	p.settle(w.chunk)
 	p.metrics.settled(w.chunk)
 	p.report(Rating, nil)
+	if len(p.unsaved) >= saveKeysMax {
+		return p.save(ctx)
+	}
+	return nil
 }
 
-// corruptError says that a stream holds what the rater cannot have left there.
+// verify checks that the streams still hold what the partition stands on.
+func (p *partition) verify(ctx context.Context) error {
+	if err := verified(ctx, p.ledger, p.index.State().Mark); err != nil {
+		return fmt.Errorf("%w: %w", errMoved, err)
+	}
+	return verified(ctx, p.usage, positionMark(p.position))
+}
+
+// corruptError says that the ledger holds what the rater cannot have left there.
 // Going on would risk a wrong charge, so the partition stops.
 type corruptError struct {
-	stream   string
 	sequence uint64
 	reason   string
 }
 
+func corrupt(m stream.Message, format string, args ...any) error {
+	return &corruptError{sequence: m.Sequence, reason: fmt.Sprintf(format, args...)}
+}
+
 func (e *corruptError) Error() string {
-	return fmt.Sprintf("message %d of stream %s: %s", e.sequence, e.stream, e.reason)
+	return fmt.Sprintf("message %d of stream %s: %s", e.sequence, events.StreamLedger, e.reason)
 }

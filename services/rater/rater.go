@@ -13,15 +13,23 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/rater/dedup"
 )
 
-// DefaultMaxAhead is how far an event's time may lie after its storing.
-const DefaultMaxAhead = 5 * time.Minute
+// Defaults of Config.
+const (
+	DefaultHorizon  = 72 * time.Hour
+	DefaultMaxAhead = 5 * time.Minute
+)
 
 const (
 	requestTimeout = 10 * time.Second
 	retryMin       = 20 * time.Millisecond
 	retryMax       = 5 * time.Second
+	// saveEvery is how often a partition that rates moves its index, and
+	// saveKeysMax how many events it charges at most until it does.
+	saveEvery   = time.Second
+	saveKeysMax = 1 << 14
 	// verifyEvery is how often a partition that rates checks that the streams
 	// still hold what it stands on: a cluster can lose its tail without a
 	// connection breaking.
@@ -35,8 +43,15 @@ type Config struct {
 	// Share gives the partitions to rate; nil means all of them. Two raters of
 	// one partition are safe, and slower than one.
 	Share lease.Share
-	// Partitions of the installation.
-	Partitions int
+	// Partitions of the installation, and its id.
+	Partitions   int
+	Installation string
+	// StateDir is the folder of what the rater keeps between runs; it is made.
+	// Without one, each run reads from the ledger what it needs.
+	StateDir string
+	// Horizon is how long before the time it was stored at an event's time may
+	// lie, and how long its id is remembered at least. Default DefaultHorizon.
+	Horizon time.Duration
 	// MaxAhead is how far an event's time may lie after the time it was stored
 	// at; beyond, it is dead-lettered. Default DefaultMaxAhead.
 	MaxAhead time.Duration
@@ -60,10 +75,14 @@ type Rater struct {
 
 	usage, ledger, deadLetters stream.Log
 	cards                      *cards
+	cache                      *dedup.Cache // while it runs
 }
 
 // New returns a rater that is not running yet.
 func New(c Config) *Rater {
+	if c.Horizon == 0 {
+		c.Horizon = DefaultHorizon
+	}
 	if c.MaxAhead == 0 {
 		c.MaxAhead = DefaultMaxAhead
 	}
@@ -88,6 +107,8 @@ func (r *Rater) Run(ctx context.Context) error {
 	if r.config.Partitions < 1 {
 		return errors.New("the rater is told of no partitions; expected the number that the installation has")
 	}
+	r.cache = dedup.NewCache()
+	defer r.cache.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	var following sync.WaitGroup
 	defer following.Wait()

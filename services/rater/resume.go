@@ -2,41 +2,61 @@ package rater
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/rater/dedup"
 )
 
-// resume brings dedup, position and fence to what the partition's own ledger
+const (
+	// progressEvery is how often a long reading of the ledger is told of.
+	progressEvery = 5 * time.Second
+	// catchUpKeys go into the index at a time while the ledger is read.
+	catchUpKeys = 1 << 13
+)
+
+// resume brings index, position and fence to what the partition's own ledger
 // messages say, whoever wrote them.
 func (p *partition) resume(ctx context.Context) error {
+	if err := p.openIndex(); err != nil {
+		return err
+	}
+	p.forget()
 	last, err := p.lastOwn(ctx)
 	if err != nil {
 		return err
 	}
-	if last.Sequence < p.fence || last.Sequence == p.fence && p.fence != 0 && !p.wrote(last) {
-		p.log.Error("the ledger lost messages; reading it from the start", "expected", p.fence, "found", last.Sequence)
-		p.dedup, p.position, p.fence = newDedup(), events.Position{}, 0
-	}
-	if last.Sequence == p.fence {
-		return nil
-	}
-	reader, err := p.ledger.Read(ctx, stream.From{Sequence: p.fence + 1}, p.subject)
+	from, err := p.windowStart(last)
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
-	for p.fence < last.Sequence {
-		m, err := p.next(ctx, reader)
-		if err != nil {
-			return err
-		}
-		if err := p.adopt(m); err != nil {
+	why, err := p.distrust(ctx, from)
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		p.rebuild(why)
+		if err := p.index.Clear(); err != nil {
 			return err
 		}
 	}
-	return nil
+	c := catchUp{partition: p, last: last, from: from}
+	err = c.run(ctx)
+	if errors.Is(err, errGoesBack) {
+		p.rebuild(err.Error())
+		if err := p.index.Clear(); err != nil {
+			return err
+		}
+		c = catchUp{partition: p, last: last, from: from}
+		err = c.run(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return p.index.Expire(p.position.StoredAt)
 }
 
 func (p *partition) lastOwn(ctx context.Context) (stream.Message, error) {
@@ -46,52 +66,159 @@ func (p *partition) lastOwn(ctx context.Context) (stream.Message, error) {
 	return last, err
 }
 
+// windowStart returns since when the ledger's messages matter to whether an
+// event is known, when last is the newest of the partition's own: the usage read
+// next was stored no earlier than what last settled. The zero time means all.
+func (p *partition) windowStart(last stream.Message) (time.Time, error) {
+	if last.Sequence == 0 {
+		return time.Time{}, nil
+	}
+	c, err := decodeOwn(last)
+	if err != nil {
+		return time.Time{}, err
+	}
+	stored := c.Span.Through.StoredAt
+	if stored.IsZero() {
+		return time.Time{}, nil
+	}
+	if last.Time.Before(stored) { // by clocks that differ
+		stored = last.Time
+	}
+	return stored.Add(-p.identity().Window()), nil
+}
+
+// distrust says why the index cannot be built on, if it cannot.
+func (p *partition) distrust(ctx context.Context, from time.Time) (why string, err error) {
+	mark := p.index.State().Mark
+	err = verified(ctx, p.ledger, mark)
+	var rewound *stream.RewindError
+	switch {
+	case errors.As(err, &rewound):
+		return fmt.Sprintf("it stands at message %d of %s, stored at %s; found message %d, stored at %s: the ledger lost its end",
+			mark.Sequence, rewound.Stream, mark.StoredAt.UTC().Format(time.RFC3339Nano),
+			rewound.Found.Sequence, rewound.Found.StoredAt.UTC().Format(time.RFC3339Nano)), nil
+	case err != nil:
+		return "", err
+	case mark.Sequence != 0 && mark.StoredAt.Before(from):
+		return fmt.Sprintf("it ends at %s, before the horizon", mark.StoredAt.UTC().Format(time.RFC3339)), nil
+	}
+	return "", nil
+}
+
+// catchUp reads the partition's own ledger messages that the index lacks.
+type catchUp struct {
+	*partition
+	last stream.Message // the newest one
+	from time.Time      // since when they matter
+
+	whole  bool // the index held nothing, so that all that matters is read
+	first  bool // nothing is read yet of the whole
+	keys   []dedup.Key
+	unsent dedup.State // the place of keys
+	told   time.Time
+}
+
+// run reads up to the newest message.
+func (c *catchUp) run(ctx context.Context) error {
+	state := c.index.State()
+	c.position, c.fence, c.told = state.Position, state.Mark.Sequence, time.Now()
+	if c.last.Sequence <= c.fence {
+		return nil
+	}
+	from := stream.From{Sequence: c.fence + 1}
+	if c.fence == 0 {
+		from, c.whole, c.first = stream.From{Since: c.from}, true, true
+	}
+	reader, err := c.ledger.Read(ctx, from, c.subject)
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	for c.fence < c.last.Sequence {
+		m, err := c.next(ctx, reader)
+		if err != nil {
+			return err
+		}
+		if err := c.adopt(m); err != nil {
+			return err
+		}
+		c.tell()
+	}
+	return c.flush()
+}
+
 // next waits for a message that is known to be there.
-func (p *partition) next(ctx context.Context, reader *stream.Reader) (stream.Message, error) {
+func (c *catchUp) next(ctx context.Context, reader *stream.Reader) (stream.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	m, err := reader.Next(ctx)
 	if err != nil {
-		return m, fmt.Errorf("read %s behind %d: %w", p.subject, p.fence, err)
+		return m, fmt.Errorf("read %s behind %d: %w", c.subject, c.fence, err)
 	}
 	return m, nil
 }
 
-// wrote reports whether m is the ledger message that the partition stands at.
-func (p *partition) wrote(m stream.Message) bool {
-	c, err := events.DecodeChunk(m.Data)
-	return err == nil && c.Span != nil && samePosition(c.Span.Through, p.position)
-}
-
-func samePosition(a, b events.Position) bool {
-	return a.Sequence == b.Sequence && a.Index == b.Index && a.StoredAt.Equal(b.StoredAt)
-}
+// errGoesBack reports that the ledger takes usage back that an index has moved
+// on from: what it has forgotten since may matter again.
+var errGoesBack = errors.New("usage goes back to an earlier place")
 
 // adopt folds one of the partition's own ledger messages.
-func (p *partition) adopt(m stream.Message) error {
-	corrupt := func(reason string) error {
-		return &corruptError{stream: events.StreamLedger, sequence: m.Sequence, reason: reason}
+func (c *catchUp) adopt(m stream.Message) error {
+	chunk, err := decodeOwn(m)
+	if err != nil {
+		return err
 	}
+	through := chunk.Span.Through
+	if !c.first && !behind(c.position, through) {
+		return corrupt(m, "it settles usage through %d/%d; expected a position behind %d/%d",
+			through.Sequence, through.Index, c.position.Sequence, c.position.Index)
+	}
+	for _, e := range chunk.Entries {
+		c.keys = append(c.keys, dedup.KeyOf(e.Debit.Source, e.Debit.ID))
+	}
+	c.first, c.position, c.fence = false, through, m.Sequence
+	c.unsent = dedup.State{Mark: stream.MarkOf(m), Position: through}
+	if len(c.keys) >= catchUpKeys {
+		return c.flush()
+	}
+	return nil
+}
+
+func (c *catchUp) flush() error {
+	if c.unsent.Mark.Sequence == 0 {
+		return nil
+	}
+	if err := c.index.Commit(c.keys, c.unsent); err != nil {
+		return err
+	}
+	c.keys, c.unsent = c.keys[:0], dedup.State{}
+	return nil
+}
+
+func (c *catchUp) tell() {
+	if time.Since(c.told) < progressEvery {
+		return
+	}
+	c.told = time.Now()
+	c.log.Info("reading the ledger", "through", c.fence, "of", c.last.Sequence, "known", c.known())
+	c.report(Starting, nil)
+}
+
+// decodeOwn decodes a message on the subject of a partition's debits.
+func decodeOwn(m stream.Message) (events.Chunk, error) {
 	c, err := events.DecodeChunk(m.Data)
 	switch {
 	case err != nil:
-		return corrupt(err.Error())
+		return c, corrupt(m, "%v", err)
 	case c.Span == nil:
-		return corrupt("found no span; expected the usage it settles")
-	case !behind(p.position, c.Span.Through):
-		return corrupt(fmt.Sprintf("it settles usage through %d/%d; expected a position behind %d/%d",
-			c.Span.Through.Sequence, c.Span.Through.Index, p.position.Sequence, p.position.Index))
+		return c, corrupt(m, "found no span; expected the usage it settles")
 	}
 	for _, e := range c.Entries {
 		if e.Kind != events.EntryDebit {
-			return corrupt(fmt.Sprintf("found an entry of kind %s; expected debits alone", e.Kind))
+			return c, corrupt(m, "found an entry of kind %s; expected debits alone", e.Kind)
 		}
 	}
-	for _, e := range c.Entries {
-		p.dedup.add(keyOf(e.Debit.Source, e.Debit.ID))
-	}
-	p.position, p.fence = c.Span.Through, m.Sequence
-	return nil
+	return c, nil
 }
 
 // behind reports whether b stands behind a.
