@@ -42,7 +42,7 @@ func (w *world) start(in *instance) {
 	in.lives++
 	in.down, in.ended = false, nil
 	in.client = w.network.Connect(fmt.Sprintf("%s/%d", in.name, in.lives))
-	in.share = newShare(w.draw(in.parts))
+	in.share = newShare(in.parts, w.draw(in.parts))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	in.cancel, in.done = cancel, done

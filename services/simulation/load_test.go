@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/simulated"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -31,6 +32,10 @@ type load struct {
 	ids      int
 	events   []given            // that are not bad
 	usage    map[uint64][]given // by sequence in USAGE
+
+	grants   []events.Entry // issued, or refused
+	commands int
+	answers  []simulated.Reply // so far
 }
 
 const source = "/simulation"
@@ -38,6 +43,7 @@ const source = "/simulation"
 func newLoad(w *world) *load {
 	l := &load{w: w, left: 20 + w.rng.IntN(30), accounts: accounts(3 + w.rng.IntN(3)), usage: map[uint64][]given{}}
 	w.put("KV_"+events.BucketCatalog, "$KV.CATALOG.ratecard.default.1", mustJSON(card(1, time.Time{})))
+	l.begin()
 	return l
 }
 
@@ -54,10 +60,12 @@ func (w *world) put(log, subject string, body []byte) uint64 {
 func (l *load) next() {
 	l.left--
 	switch n := l.w.rng.IntN(10); {
-	case n < 5:
+	case n < 4:
 		l.single()
-	default:
+	case n < 7:
 		l.batch()
+	default:
+		l.command()
 	}
 }
 

@@ -19,6 +19,7 @@ type profile struct {
 	volatile   int // of crashes, those that take the local state along
 	time       int // a little time passes
 	publishing int // something is published
+	batchRows  int // of ClickHouse
 }
 
 func newProfile(rng *rand.Rand) profile {
@@ -35,5 +36,6 @@ func newProfile(rng *rand.Rand) profile {
 		lose: sometimes(15), mute: sometimes(15), refuse: sometimes(25), late: 1 + rng.IntN(3), slow: sometimes(4),
 		crash: sometimes(40), cut: sometimes(60), pause: sometimes(60), handover: sometimes(60),
 		leap: sometimes(150), volatile: 1 + rng.IntN(3), time: 5 + rng.IntN(30), publishing: 3 + rng.IntN(20),
+		batchRows: 1 + rng.IntN(20),
 	}
 }

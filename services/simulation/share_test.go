@@ -13,15 +13,16 @@ import (
 // share is a lease.Share that says what the scheduler wants, also what no sound
 // one would: several instances have the same partition at the same time.
 type share struct {
+	parts   int // there are
 	mu      sync.Mutex
 	has     map[int]bool
 	changed chan struct{} // closed when has changes
 	held    map[int]*lease.Held
 }
 
-func newShare(parts []int) *share {
-	s := &share{has: map[int]bool{}, changed: make(chan struct{}), held: map[int]*lease.Held{}}
-	for _, p := range parts {
+func newShare(parts int, has []int) *share {
+	s := &share{parts: parts, has: map[int]bool{}, changed: make(chan struct{}), held: map[int]*lease.Held{}}
+	for _, p := range has {
 		s.has[p] = true
 	}
 	return s
@@ -31,7 +32,7 @@ func (s *share) list() []int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var parts []int
-	for p := range partitions {
+	for p := range s.parts {
 		if s.has[p] {
 			parts = append(parts, p)
 		}
@@ -63,7 +64,7 @@ func (s *share) holds(p int) bool {
 // Run implements lease.Share.
 func (s *share) Run(ctx context.Context, work lease.Work) error {
 	var running sync.WaitGroup
-	for p := range partitions {
+	for p := range s.parts {
 		running.Go(func() { s.keep(ctx, p, work) })
 	}
 	running.Wait()
@@ -123,7 +124,7 @@ func (s *share) hold(ctx context.Context, p int, work lease.Work) {
 func (s *share) stopped() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p := range partitions {
+	for p := range s.parts {
 		if h := s.held[p]; h != nil && s.has[p] && h.Last().State == lease.StateStopped {
 			return fmt.Sprintf("partition %d: %s", p, h.Last().Error)
 		}

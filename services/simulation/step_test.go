@@ -14,7 +14,7 @@ func (w *world) step() {
 	synctest.Wait()
 	w.revive()
 	p := w.profile
-	operations, deliveries := w.waiting()
+	operations, deliveries, asking := w.waiting()
 	idle := len(operations)+len(deliveries) == 0
 	switch {
 	case w.chance(p.crash):
@@ -27,7 +27,7 @@ func (w *world) step() {
 		w.handover(pick(w, w.instances))
 	case w.load.left > 0 && (w.chance(p.publishing) || idle && w.chance(2)):
 		w.load.next()
-	case idle || w.chance(p.time):
+	case idle || !asking && (w.chance(p.time) || w.chance(p.leap)):
 		w.pass()
 	default:
 		if i := w.rng.IntN(len(operations) + len(deliveries)); i < len(operations) {
@@ -39,17 +39,29 @@ func (w *world) step() {
 	}
 }
 
-// waiting returns what may happen next: nothing of an instance that stands
-// still.
-func (w *world) waiting() ([]*simulated.Operation, []*simulated.Delivery) {
-	still := map[*simulated.Client]bool{}
+// waiting returns what may happen next. An instance that stands still gets
+// nothing but answers to what it asks, and one that asks something not much
+// more: in which order a goroutine finds two things that both came while it was
+// busy is the runtime's choice and no seed's.
+func (w *world) waiting() (_ []*simulated.Operation, _ []*simulated.Delivery, asking bool) {
+	still, asks := map[*simulated.Client]bool{}, map[*simulated.Client]bool{}
 	for _, in := range w.instances {
 		still[in.client] = in.paused > 0
 		in.paused = max(0, in.paused-1)
 	}
-	operations := slices.DeleteFunc(w.network.Operations(), func(o *simulated.Operation) bool { return still[o.Client()] })
-	deliveries := slices.DeleteFunc(w.network.Deliveries(), func(d *simulated.Delivery) bool { return still[d.Client()] })
-	return operations, deliveries
+	operations := w.network.Operations()
+	for _, o := range operations {
+		if o.Asks() && !o.Abandoned() {
+			asks[o.Client()] = true
+		}
+	}
+	operations = slices.DeleteFunc(operations, func(o *simulated.Operation) bool {
+		return !o.Asks() && (still[o.Client()] || asks[o.Client()] && o.Decided() && !o.Abandoned())
+	})
+	deliveries := slices.DeleteFunc(w.network.Deliveries(), func(d *simulated.Delivery) bool {
+		return still[d.Client()] || asks[d.Client()]
+	})
+	return operations, deliveries, len(asks) > 0
 }
 
 // operate decides what becomes of an operation, or of a part of it.
@@ -86,10 +98,17 @@ func (w *world) operate(o *simulated.Operation) {
 	default:
 		o.Perform()
 	}
-	if o.Decided() && !w.chance(p.slow) {
+	if o.Decided() && (o.Asks() || !w.asks(o.Client()) && !w.chance(p.slow)) {
 		o.Answer()
 	}
 	w.say("%s", o)
+}
+
+// asks reports whether a client waits for the answer to a question.
+func (w *world) asks(c *simulated.Client) bool {
+	return slices.ContainsFunc(w.network.Operations(), func(o *simulated.Operation) bool {
+		return o.Client() == c && o.Asks() && !o.Abandoned()
+	})
 }
 
 // pass lets time pass.
@@ -105,6 +124,21 @@ func (w *world) pass() {
 		d *= 300
 	}
 	d += time.Microsecond
-	w.say("%s pass", d)
-	time.Sleep(d)
+	w.say("%s passed", w.sleep(d))
+}
+
+// sleep lets time pass until somebody asks for something, at most d, and
+// returns how much it was.
+func (w *world) sleep(d time.Duration) time.Duration {
+	const tick = 10 * time.Millisecond
+	before := len(w.network.Operations())
+	began := time.Now()
+	for rest := d; rest > 0; rest = d - time.Since(began) {
+		time.Sleep(min(rest, tick))
+		synctest.Wait()
+		if len(w.network.Operations()) != before {
+			break
+		}
+	}
+	return time.Since(began)
 }

@@ -29,6 +29,7 @@ type world struct {
 
 	instances []*instance
 	load      *load
+	database  *database
 
 	seed   uint64
 	steps  int
@@ -42,7 +43,7 @@ func newWorld(seed uint64) *world {
 	server.Install(partitions)
 	w := &world{
 		rng: rng, profile: newProfile(rng), server: server, network: simulated.NewNetwork(server),
-		seed: seed, faults: map[string]int{},
+		database: newDatabase(), seed: seed, faults: map[string]int{},
 	}
 	w.network.Buffer = 1 + rng.IntN(64)
 	w.load = newLoad(w)
@@ -147,7 +148,12 @@ func (w *world) audit() string {
 			return fmt.Sprintf("%s is stopped: %s", in.name, stopped)
 		}
 	}
-	return w.auditUsage()
+	for _, audit := range []func() string{w.auditUsage, w.auditClickHouse} {
+		if wrong := audit(); wrong != "" {
+			return wrong
+		}
+	}
+	return ""
 }
 
 // accounts are the accounts of a seed, both partitions among them.

@@ -1,0 +1,122 @@
+package simulation
+
+import (
+	"fmt"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/enforcer/policy"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
+	"github.com/drawdown-credits/drawdown/services/projector/ledger"
+)
+
+// told is what an account was told so far.
+type told struct {
+	published policy.Published
+	count     uint64
+	last      events.Signal
+	stopped   bool // the last of exhausted and restored was exhausted
+	said      map[string]bool
+}
+
+// auditSignals checks that each account was told of what happened to it, once,
+// in order, and of nothing else, and that nothing is owed to it now.
+func (w *world) auditSignals() string {
+	crossed := w.crossings()
+	accounts := map[string]*told{}
+	for _, m := range w.server.Messages(events.StreamSignals) {
+		s, err := events.DecodeSignal(m.Data)
+		if err != nil {
+			return fmt.Sprintf("signal %d: %v", m.Sequence, err)
+		}
+		a, ok := accounts[s.Account]
+		if !ok {
+			a = &told{said: map[string]bool{}}
+			accounts[s.Account] = a
+		}
+		if wrong := a.hear(s, crossed); wrong != "" {
+			return fmt.Sprintf("signal %d, %s of %s at %d.%d: %s", m.Sequence, s.Kind, s.Account, s.Cause.Sequence, s.Cause.Index, wrong)
+		}
+	}
+	for p := range partitions {
+		state := w.replay(p, nil)
+		for name := range state.Accounts() {
+			b, _ := state.Balance(name)
+			a, ok := accounts[name]
+			if !ok {
+				a = &told{}
+			}
+			if wrong := a.owed(b); wrong != "" {
+				return fmt.Sprintf("%s %s", name, wrong)
+			}
+		}
+	}
+	return ""
+}
+
+// hear notes a signal and says what is wrong with it.
+func (a *told) hear(s events.Signal, crossed map[string]bool) string {
+	a.count++
+	name := crossing(s.Account, s.Kind, s.Threshold, s.Cause)
+	before := place{a.last.Cause.Sequence, a.last.Cause.Index}
+	switch {
+	case s.Sequence != a.count:
+		return fmt.Sprintf("it is number %d; expected %d", s.Sequence, a.count)
+	case a.said[name]:
+		return "it was said before"
+	case (place{s.Cause.Sequence, s.Cause.Index}).before(before):
+		return fmt.Sprintf("it comes behind one at %v", before)
+	case s.Kind == events.SignalExhausted && a.stopped, s.Kind == events.SignalRestored && !a.stopped:
+		return "it was so already"
+	case !crossed[name]:
+		return "nothing of the kind happened"
+	}
+	a.said[name], a.last, a.published = true, s, a.published.After(s)
+	if s.Kind != events.SignalLow {
+		a.stopped = s.Kind == events.SignalExhausted
+	}
+	return ""
+}
+
+// owed says what the account is not told of its balance.
+func (a *told) owed(b events.Balance) string {
+	for _, l := range b.Levels {
+		if l.Kind == events.SignalExhausted && l.Since != nil && l.Reached != a.stopped {
+			return fmt.Sprintf("is exhausted: %v; it was told: %v", l.Reached, a.stopped)
+		}
+	}
+	if owes := policy.React(a.published, b); len(owes) > 0 {
+		return fmt.Sprintf("is owed %d signals, the first %s at %d.%d", len(owes), owes[0].Kind, owes[0].Cause.Sequence, owes[0].Cause.Index)
+	}
+	return ""
+}
+
+// crossing names one crossing of a level.
+func crossing(account string, kind events.SignalKind, threshold string, c events.Cause) string {
+	return fmt.Sprintf("%s %s %s %d.%d", account, kind, threshold, c.Sequence, c.Index)
+}
+
+// crossings are all that happened, by the ledger folded entry by entry.
+func (w *world) crossings() map[string]bool {
+	all := map[string]bool{}
+	for p := range partitions {
+		w.replay(p, func(m stream.Message, e events.Entry, s *ledger.State, _ events.Decision) {
+			b, ok := s.Balance(e.Account)
+			if !ok {
+				return
+			}
+			for _, l := range b.Levels {
+				if l.Since == nil {
+					// Changed terms can restore without a crossing.
+					all[crossing(b.Account, events.SignalRestored, l.Threshold, events.Cause{Sequence: b.Sequence, Index: b.Index})] = true
+					continue
+				}
+				kind := l.Kind
+				if kind == events.SignalExhausted && !l.Reached {
+					kind = events.SignalRestored
+				}
+				all[crossing(b.Account, kind, l.Threshold, *l.Since)] = true
+			}
+		})
+	}
+	return all
+}
