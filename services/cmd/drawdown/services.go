@@ -25,6 +25,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/config"
 	"github.com/drawdown-credits/drawdown/services/internal/lease"
+	"github.com/drawdown-credits/drawdown/services/internal/snapshot"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
@@ -48,6 +49,14 @@ type world struct {
 type health struct {
 	mu      sync.Mutex
 	stopped map[string]error
+	watched []func() map[string]error
+}
+
+// watch adds parts that say themselves what has stopped.
+func (h *health) watch(stopped func() map[string]error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.watched = append(h.watched, stopped)
 }
 
 func (h *health) stop(part string, err error) {
@@ -63,7 +72,16 @@ func (h *health) stop(part string, err error) {
 func (h *health) Stopped() map[string]error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return maps.Clone(h.stopped)
+	all := maps.Clone(h.stopped)
+	for _, stopped := range h.watched {
+		for part, err := range stopped() {
+			if all == nil {
+				all = map[string]error{}
+			}
+			all[part] = err
+		}
+	}
+	return all
 }
 
 const connectTimeout = 30 * time.Second
@@ -132,12 +150,17 @@ func (w *world) balances() (*balances.Projector, error) {
 }
 
 func (w *world) clickhouse(ctx context.Context, dsn string) error {
+	broker, err := stream.NewBroker(w.nc)
+	if err != nil {
+		return err
+	}
 	p, err := clickhouse.New(clickhouse.Config{
-		DSN: dsn, JetStream: w.js, FlushEvery: w.app.cfg.FlushInterval, Logger: w.logger("projector"), Metrics: w.registry,
+		DSN: dsn, Broker: broker, Installation: w.streams.Installation, Snapshots: snapshot.NewStore(broker), FlushEvery: w.app.cfg.FlushInterval, Logger: w.logger("projector"), Metrics: w.registry,
 	})
 	if err != nil {
 		return err
 	}
+	w.health.watch(p.Halted)
 	return p.Run(ctx)
 }
 

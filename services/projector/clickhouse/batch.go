@@ -68,6 +68,8 @@ func (b *batch) put(from origin, p ledger.Posting, e *events.Entry, own bool) {
 type folder struct {
 	state    *ledger.State
 	folded   uint64 // sequence of the last message
+	mark     stream.Mark
+	entries  int // folded since somebody last set it to 0
 	stops    stops
 	agreed   uint64 // the last message about which all writers must say the same
 	postings []ledger.Posting
@@ -83,11 +85,12 @@ func (f *folder) fold(m stream.Message, b *batch) error {
 	if m.Sequence != f.folded+1 {
 		return diverged("stream %s gave message %d after %d", events.StreamLedger, m.Sequence, f.folded)
 	}
-	f.folded = m.Sequence
+	f.folded, f.mark = m.Sequence, stream.MarkOf(m)
 	chunk, stop, err := f.read(m)
 	if err != nil {
 		return err
 	}
+	f.entries += len(chunk.Entries)
 	recordedAt := m.Time.UTC().Truncate(time.Microsecond)
 	if b == nil {
 		f.apply(m.Sequence, recordedAt, chunk, nil)

@@ -13,6 +13,7 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
+	"github.com/drawdown-credits/drawdown/services/internal/snapshot"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -40,6 +41,9 @@ type Config struct {
 	// Share says when this instance is to write; nil means always. There is one
 	// partition to it, 0.
 	Share lease.Share
+	// Snapshots save a start from folding LEDGER from its beginning; nil means
+	// that there are none.
+	Snapshots snapshot.Store
 	// FlushEvery bounds how long a row waits for its batch; default 500 ms. Much
 	// less, and a writer that hangs for minutes is not recognised any more.
 	FlushEvery time.Duration
@@ -57,6 +61,8 @@ type Projection struct {
 	limits limits
 	log    *slog.Logger
 	status *status
+
+	snapshotEntries int
 }
 
 // New prepares a projection. It connects to nothing yet.
@@ -72,6 +78,7 @@ func New(config Config) (*Projection, error) {
 	}
 	p := &Projection{
 		config: config, key: keyLive, store: config.Store, limits: defaultLimits, log: config.Logger, status: newStatus(),
+		snapshotEntries: snapshotEntries,
 	}
 	if config.BatchRows > 0 {
 		p.limits.rows = config.BatchRows
@@ -208,18 +215,22 @@ func (p *Projection) noteStops(ctx context.Context, all []Stop) {
 // projectLedger fills batches from the stream while the one before is sent.
 func (p *Projection) projectLedger(ctx context.Context, begin start) error {
 	ledger := p.config.Broker.Log(events.StreamLedger)
-	reader, err := ledger.Read(ctx, stream.From{}) // from the beginning: the fold needs all of it
+	known, kept := begin.manifest.manifest, p.newSnapshots()
+	fold, err := kept.load(ctx, begin.next(), known, ledger)
+	if err != nil {
+		p.log.WarnContext(ctx, "clickhouse projection does without a snapshot", "err", err)
+	}
+	reader, err := ledger.Read(ctx, stream.From{Sequence: fold.folded + 1})
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	known := begin.manifest.manifest
 	p.status.written(events.StreamLedger, begin.next()-1) // rollups may be behind until the newest batch is sent again
 	p.noteStops(ctx, known.Stopped)
 	p.status.live()
-	p.log.InfoContext(ctx, "clickhouse projection runs", "from", begin.next(), "resent_batches", len(begin.promises))
+	p.log.InfoContext(ctx, "clickhouse projection runs", "from", begin.next(), "folds_from", fold.folded+1, "resent_batches", len(begin.promises))
 	f := &filler{
-		projection: p, messages: reader.Messages(), folder: newFolder(known), next: begin.next(),
+		projection: p, messages: reader.Messages(), folder: fold, snapshots: kept, next: begin.next(),
 		cutter: cutter{limits: p.limits, promised: begin.promises},
 	}
 	w := &writer{projection: p, ledger: ledger, manifest: begin.manifest, sent: begin.position.ledger.Span, promised: len(begin.promises)}

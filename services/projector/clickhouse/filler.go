@@ -14,6 +14,7 @@ type filler struct {
 	projection *Projection
 	messages   <-chan stream.Message
 	folder     *folder
+	snapshots  *snapshots
 	next       uint64 // the first sequence that is sent
 	cutter     cutter
 	batch      *batch
@@ -74,6 +75,17 @@ func (f *filler) take(m stream.Message) error {
 	return nil
 }
 
+// save keeps the state of the fold from time to time. It changes nothing but
+// the cost of the next start.
+func (f *filler) save(ctx context.Context) {
+	if !f.snapshots.due(f.folder.entries) {
+		return
+	}
+	if err := f.snapshots.save(ctx, f.folder); err != nil {
+		f.projection.log.WarnContext(ctx, "clickhouse projection did not save a snapshot", "err", err)
+	}
+}
+
 // renew goes on with an empty batch after the last was handed over.
 func (f *filler) renew(ctx context.Context, free <-chan *batch) error {
 	select {
@@ -83,6 +95,7 @@ func (f *filler) renew(ctx context.Context, free <-chan *batch) error {
 	}
 	f.complete, f.due = false, false
 	f.flush.Stop()
+	f.save(ctx)
 	if m := f.waiting; m != nil {
 		f.waiting = nil
 		return f.take(*m)

@@ -88,6 +88,9 @@ func (n *nativeInserter) insert(ctx context.Context, i insert) error {
 	}
 	if err := n.client.Do(ctx, query); err != nil {
 		n.close() // in the middle of an exchange it is of no further use
+		if answer, ok := ch.AsException(err); ok {
+			return &driver.Exception{Code: int32(answer.Code), Name: answer.Name, Message: answer.Message}
+		}
 		return err
 	}
 	return nil

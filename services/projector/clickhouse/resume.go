@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -113,13 +114,20 @@ func (s start) next() uint64 {
 // resume finds out where to begin, from what the database holds and what its
 // writers have agreed on.
 func (p *Projection) resume(ctx context.Context) (start, error) {
+	s := start{manifest: newAgreement(p.config.Broker, p.key)}
+	if err := s.manifest.read(ctx); err != nil {
+		return s, err
+	}
+	before := s.manifest.manifest
 	owner, err := p.store.Open(ctx)
 	if err != nil {
-		return start{}, err
+		return s, err
 	}
-	s := start{manifest: newAgreement(p.config.Broker, p.key)}
 	if err := p.look(ctx, &s); err != nil {
 		return s, err
+	}
+	if m := s.manifest.manifest; m.Database != before.Database || m.Generation != before.Generation || m.Swap != before.Swap {
+		return s, errOvertaken // owner was another's before
 	}
 	if err := p.own(owner, s.manifest); err != nil {
 		return s, err
@@ -147,7 +155,7 @@ func (p *Projection) look(ctx context.Context, s *start) error {
 		switch err := s.manifest.holds(ctx); {
 		case err == nil:
 			return nil
-		case err != errOvertaken: //nolint:errorlint // holds returns it as it is
+		case !errors.Is(err, errOvertaken):
 			return err
 		}
 	}
