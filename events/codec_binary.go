@@ -7,6 +7,9 @@ import (
 	"unicode/utf8"
 )
 
+// attributeBackfill is the CloudEvents extension attribute of Usage.Backfill.
+const attributeBackfill = "drawdownbackfill"
+
 // headerPrefix begins the headers that carry CloudEvents attributes.
 const headerPrefix = "ce-"
 
@@ -84,6 +87,8 @@ func (e *envelope) attribute(name string) *string {
 		return &e.time
 	case "datacontenttype":
 		return &e.contentType
+	case attributeBackfill:
+		return &e.backfill
 	}
 	return nil
 }

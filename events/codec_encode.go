@@ -23,6 +23,10 @@ func AppendStructured(b []byte, u Usage) ([]byte, error) {
 	b = appendText(b, u.Account)
 	b = append(b, `,"time":"`...)
 	b = u.Time.UTC().AppendFormat(b, timeLayout)
+	if !u.Backfill.IsZero() {
+		b = append(b, `","`+attributeBackfill+`":"`...)
+		b = u.Backfill.UTC().AppendFormat(b, timeLayout)
+	}
 	b = append(b, `","datacontenttype":"`+ContentTypeJSON+`","data":`...)
 	b = append(appendData(b, &u.Data), '}')
 	if size := len(b) - start; size > MaxEventBytes {
@@ -59,7 +63,7 @@ func EncodeBinary(u Usage) (header map[string][]string, body []byte, err error) 
 	if err := u.Validate(); err != nil {
 		return nil, nil, err
 	}
-	return map[string][]string{
+	header = map[string][]string{
 		headerPrefix + "specversion": {"1.0"},
 		headerPrefix + "id":          {encodeHeader(u.ID)},
 		headerPrefix + "source":      {encodeHeader(u.Source)},
@@ -67,7 +71,11 @@ func EncodeBinary(u Usage) (header map[string][]string, body []byte, err error) 
 		headerPrefix + "subject":     {encodeHeader(u.Account)},
 		headerPrefix + "time":        {formatTime(u.Time)},
 		HeaderContentType:            {ContentTypeJSON},
-	}, appendData(nil, &u.Data), nil
+	}
+	if !u.Backfill.IsZero() {
+		header[headerPrefix+attributeBackfill] = []string{formatTime(u.Backfill)}
+	}
+	return header, appendData(nil, &u.Data), nil
 }
 
 // EncodeData encodes d as the data of a usage event: its members in a fixed

@@ -34,28 +34,36 @@ func tooLarge(size int) *Problem {
 // envelope is a CloudEvent being decoded: its attributes as text, because they
 // are checked the same way in every mode.
 type envelope struct {
-	specVersion, eventType, contentType, time string
-	usage                                     Usage
-	hasData                                   bool
-	dataBroken                                bool // it is not JSON, or not an object
-	faults, dataFaults                        faults
+	specVersion, eventType, contentType, time, backfill string
+
+	usage              Usage
+	hasData            bool
+	dataBroken         bool // it is not JSON, or not an object
+	faults, dataFaults faults
 }
 
 // problem checks the whole event, after everything in it has been read.
 func (e *envelope) problem() *Problem {
 	f := &e.faults
 	e.checkFixed(f)
-	if e.time != "" {
-		var ok bool
-		if e.usage.Time, ok = parseTime(e.time); !ok {
-			f.add(CodeInvalid, pathTime, "found %s; expected RFC 3339, such as 2026-12-01T00:00:00Z", clip(e.time))
-		}
-	}
+	e.instant(&e.usage.Time, e.time, pathTime)
+	e.instant(&e.usage.Backfill, e.backfill, pathBackfill)
 	if len(e.faults) == 0 && len(e.dataFaults) == 0 && e.hasData {
 		e.usage.check(f)
 		return f.problem()
 	}
 	return e.explain()
+}
+
+// instant reads an attribute that is a time; empty means that it is absent.
+func (e *envelope) instant(to *time.Time, text, path string) {
+	if text == "" {
+		return
+	}
+	var ok bool
+	if *to, ok = parseTime(text); !ok {
+		e.faults.add(CodeInvalid, path, "found %s; expected RFC 3339, such as 2026-12-01T00:00:00Z", clip(text))
+	}
 }
 
 // explain lists the faults of an event that has some, without those that only

@@ -33,7 +33,15 @@ func compare(t *testing.T, want, got any) {
 }
 
 func TestUsageSurvivesEveryMode(t *testing.T) {
-	u := call()
+	backfilled := call()
+	backfilled.Backfill = backfilled.Time.Add(1000 * time.Hour)
+	for _, u := range []events.Usage{call(), backfilled} {
+		survivesEveryMode(t, u)
+	}
+}
+
+func survivesEveryMode(t *testing.T, u events.Usage) {
+	t.Helper()
 	structured, err := events.AppendStructured(nil, u)
 	if err != nil {
 		t.Fatal(err)

@@ -84,6 +84,9 @@ func TestDecodeEventRefuses(t *testing.T) {
 		"a time after 9999 in UTC":               {document("time", `"9999-12-31T23:59:59-01:00"`), code(events.CodeInvalid, "/time")},
 		"another content type of the data":       {document("datacontenttype", `"text/xml"`), code(events.CodeInvalid, "/datacontenttype")},
 		"another charset of the data":            {document("datacontenttype", `"application/json; charset=latin1"`), code(events.CodeInvalid, "/datacontenttype")},
+		"a backfill in words":                    {document("drawdownbackfill", `"yesterday"`), code(events.CodeInvalid, "/drawdownbackfill")},
+		"a number as backfill":                   {document("drawdownbackfill", `7`), code(events.CodeMalformed, "/drawdownbackfill")},
+		"a backfill before 1970":                 {document("drawdownbackfill", `"1969-12-31T23:59:59Z"`), code(events.CodeInvalid, "/drawdownbackfill")},
 		"an attribute with capitals":             {document("traceParent", `"x"`), code(events.CodeInvalid, "/traceParent")},
 		"an object as attribute":                 {document("ext", `{}`), code(events.CodeMalformed, "/ext")},
 		"an event without data":                  {document("data", ""), code(events.CodeMissing, "/data")},
@@ -149,7 +152,12 @@ func TestDecodeEventAccepts(t *testing.T) {
 		"the content type with a charset": {document("datacontenttype", `"application/json; charset=utf-8"`), plain},
 		"a content type that ends +json":  {document("datacontenttype", `"application/vnd.acme+json"`), plain},
 		"a time with an offset":           {document("time", `"2026-12-01T05:30:00+05:30"`), plain},
-		"the first instant of 1970":       {document("time", `"1970-01-01T00:00:00Z"`), with(func(u *events.Usage) { u.Time = time.Unix(0, 0).UTC() })},
+		"a backfill": {document("drawdownbackfill", `"2026-12-02T02:00:00+02:00"`), with(func(u *events.Usage) {
+			u.Backfill = at.Add(24 * time.Hour)
+		})},
+		"no backfill":               {document("drawdownbackfill", `null`), plain},
+		"an empty backfill":         {document("drawdownbackfill", `""`), plain},
+		"the first instant of 1970": {document("time", `"1970-01-01T00:00:00Z"`), with(func(u *events.Usage) { u.Time = time.Unix(0, 0).UTC() })},
 		"the last of 9999": {document("time", `"9999-12-31T23:59:59.999999999Z"`), with(func(u *events.Usage) {
 			u.Time = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 		})},
@@ -320,5 +328,34 @@ func TestCheckTime(t *testing.T) {
 	u.Time = u.Time.Add(1)
 	if p := events.CheckTime(u, now, time.Minute); p == nil || p.Code != events.CodeFuture {
 		t.Errorf("one past it: %v", p)
+	}
+}
+
+func TestCheckAge(t *testing.T) {
+	const horizon, maxAhead = time.Hour, time.Minute
+	stored := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	old := stored.Add(-horizon - 1)
+	for name, tc := range map[string]struct {
+		time, backfill time.Time
+		path           string // of the problem, none when empty
+	}{
+		"at the bound":                                     {time: stored.Add(-horizon)},
+		"one past it":                                      {time: old, path: "/time"},
+		"in the future":                                    {time: stored.Add(horizon)},
+		"a backfill":                                       {time: old, backfill: stored.Add(-1)},
+		"a backfill of an event that is not old":           {time: stored, backfill: old},
+		"a backfill whose check is at the bound":           {time: old, backfill: stored.Add(-horizon)},
+		"a backfill whose check is one past it":            {time: old, backfill: old, path: "/drawdownbackfill"},
+		"a backfill checked as far ahead as clocks are":    {time: old, backfill: stored.Add(maxAhead)},
+		"a backfill that claims a check still to come":     {time: old, backfill: stored.Add(maxAhead + 1), path: "/drawdownbackfill"},
+		"a backfill of an event from before all reckoning": {time: time.Unix(0, 0), backfill: stored},
+	} {
+		p := events.CheckAge(events.Usage{Time: tc.time, Backfill: tc.backfill}, stored, horizon, maxAhead)
+		switch {
+		case tc.path == "" && p != nil:
+			t.Errorf("%s: %v", name, p)
+		case tc.path != "" && (p == nil || p.Code != events.CodeTooLate || p.Path != tc.path):
+			t.Errorf("%s: %+v, want %s at %s", name, p, events.CodeTooLate, tc.path)
+		}
 	}
 }

@@ -35,7 +35,7 @@ const (
 	CodeAccountMismatch = "account_mismatch" // subject and NATS subject disagree
 	CodeStray           = "stray"            // the event's account belongs to another partition
 	CodeFuture          = "too_far_ahead"    // time lies too far in the future
-	CodeTooLate         = "too_late"         // time lies before the dedup horizon
+	CodeTooLate         = "too_late"         // time lies before the dedup horizon when the event is stored
 	CodeTooLarge        = "too_large"        // the event or batch exceeds its size limit
 	CodeUnratable       = "unratable"        // no rate card is in force, or no rule matches
 	CodeOverflow        = "overflow"         // the charge exceeds what credits can hold

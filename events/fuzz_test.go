@@ -19,6 +19,7 @@ import (
 
 func FuzzDecodeEvent(f *testing.F) {
 	f.Add(document())
+	f.Add(document("drawdownbackfill", `"2026-12-02T05:30:00.5+05:30"`))
 	f.Add(data(`"quantities":{"a":1.5e3,"b":"0.1"},"attributes":{"x":"é\n"}`))
 	f.Add(document("data", "", "data_base64", `"eyJvcGVyYXRpb24iOiJhIn0="`, "time", `"2026-12-01T05:30:00.5+05:30"`))
 	f.Fuzz(func(t *testing.T, body []byte) {

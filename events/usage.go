@@ -26,7 +26,11 @@ type Usage struct {
 	ID      string    // unique within the source, chosen by the caller
 	Account string    // CloudEvents subject
 	Time    time.Time // when the call happened, UTC
-	Data    UsageData
+	// Backfill is when the emitter began to make sure that the ledger does not
+	// hold the event already, by the ledger's clock. It is for events older than
+	// the dedup horizon, which are refused without it; otherwise zero.
+	Backfill time.Time
+	Data     UsageData
 }
 
 // UsageData is the data of a usage event.

@@ -30,6 +30,25 @@ func CheckTime(u Usage, now time.Time, maxAhead time.Duration) *Problem {
 	return nil
 }
 
+// CheckAge returns a problem when u happened more than horizon before it was
+// stored, and nil otherwise: its id is not remembered that long. A backfill may
+// be older, if the check it names began at most horizon before it was stored,
+// and at most maxAhead after, by clocks that differ.
+func CheckAge(u Usage, stored time.Time, horizon, maxAhead time.Duration) *Problem {
+	if stored.Sub(u.Time) <= horizon {
+		return nil
+	}
+	if u.Backfill.IsZero() {
+		return problem(CodeTooLate, pathTime, "%s lies more than the dedup horizon of %s before %s, when the event was stored; to charge it all the same, import it as a backfill",
+			u.Time.Format(time.RFC3339Nano), horizon, stored.UTC().Format(time.RFC3339Nano))
+	}
+	if age := stored.Sub(u.Backfill); age > horizon || age < -maxAhead {
+		return problem(CodeTooLate, pathBackfill, "the check of %s lies outside the dedup horizon of %s before %s, when the event was stored; import it again",
+			u.Backfill.Format(time.RFC3339Nano), horizon, stored.UTC().Format(time.RFC3339Nano))
+	}
+	return nil
+}
+
 // JSON pointers to the parts of a structured usage event.
 const (
 	pathSpecVersion     = "/specversion"
@@ -38,6 +57,7 @@ const (
 	pathSource          = "/source"
 	pathSubject         = "/subject"
 	pathTime            = "/time"
+	pathBackfill        = "/" + attributeBackfill
 	pathDataContentType = "/datacontenttype"
 	pathData            = "/data"
 	pathDataBase64      = "/data_base64"
@@ -58,6 +78,9 @@ func (u Usage) check(f *faults) {
 		f.add(CodeMissing, pathTime, "the time is absent; expected when the call happened, in RFC 3339")
 	} else if year := u.Time.UTC().Year(); year < 1970 || year > 9999 {
 		f.add(CodeInvalid, pathTime, "found the year %d; expected 1970 to 9999", year)
+	}
+	if year := u.Backfill.UTC().Year(); !u.Backfill.IsZero() && (year < 1970 || year > 9999) {
+		f.add(CodeInvalid, pathBackfill, "found the year %d; expected 1970 to 9999", year)
 	}
 	u.Data.check(f, pathData)
 }

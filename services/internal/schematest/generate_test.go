@@ -71,7 +71,11 @@ func usageData(t *rapid.T) events.UsageData {
 }
 
 func usage(t *rapid.T) events.Usage {
-	return events.Usage{Source: sources.Draw(t, "source"), ID: texts.Draw(t, "id"), Account: accounts.Draw(t, "account"), Time: instant(t), Data: usageData(t)}
+	u := events.Usage{Source: sources.Draw(t, "source"), ID: texts.Draw(t, "id"), Account: accounts.Draw(t, "account"), Time: instant(t), Data: usageData(t)}
+	if rapid.Bool().Draw(t, "backfilled") {
+		u.Backfill = instant(t)
+	}
+	return u
 }
 
 func cause(t *rapid.T) events.Cause {

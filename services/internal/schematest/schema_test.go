@@ -149,7 +149,7 @@ func TestSchemasRefuseWhatIsNotEncoded(t *testing.T) {
 func TestWhatTheDecoderTakesTheSchemaTakes(t *testing.T) {
 	schema := compile(t)["usage.v1"]
 	values := []string{`1`, `"1"`, `1.50`, `1e3`, `"1e-3"`, `null`, `true`, `""`, `-1`, `"x"`, `{}`, `[]`, `"2026-12-01T00:00:00+05:30"`, `"application/vnd.a+json"`, `200`, `{"a":1}`, `{"a":"b"}`}
-	names := []string{"specversion", "id", "source", "subject", "time", "datacontenttype", "traceparent", "Upper", "data", "data_base64"}
+	names := []string{"specversion", "id", "source", "subject", "time", "drawdownbackfill", "datacontenttype", "traceparent", "Upper", "data", "data_base64"}
 	members := []string{"operation", "status", "project", "key", "quantities", "attributes", "other"}
 	rapid.Check(t, func(t *rapid.T) {
 		data := map[string]jsonv1.RawMessage{"operation": jsonv1.RawMessage(`"GET /"`)}
