@@ -95,7 +95,9 @@ func (w *world) serve(g *gateway.Gateway) {
 // project runs the real projector, which answers commands.
 func (w *world) project() *world {
 	w.t.Helper()
-	p, err := balances.New(balances.Config{NATS: w.nc, JetStream: w.js, Streams: w.streams})
+	broker, err := stream.NewBroker(w.nc)
+	w.ok(err)
+	p, err := balances.New(balances.Config{Broker: broker, Partitions: w.streams.Partitions})
 	w.ok(err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -144,8 +144,12 @@ func (w *world) rater(ctx context.Context) error {
 }
 
 func (w *world) balances() (*balances.Projector, error) {
+	broker, err := stream.NewBroker(w.nc)
+	if err != nil {
+		return nil, err
+	}
 	return balances.New(balances.Config{
-		NATS: w.nc, JetStream: w.js, Streams: w.streams, Logger: w.logger("projector"), Registerer: w.registry,
+		Broker: broker, Partitions: w.streams.Partitions, Logger: w.logger("projector"), Registerer: w.registry,
 	})
 }
 

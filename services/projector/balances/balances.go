@@ -1,31 +1,35 @@
 package balances
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
-// Config is what a projector needs from the world. NATS, JetStream and Streams
-// are required.
+// Config is what a projector needs from the world. Broker and Partitions are
+// required.
 type Config struct {
-	NATS      *nats.Conn
-	JetStream jetstream.JetStream
-	Streams   *stream.Streams
-	// Owned are the partitions to project; default all.
-	Owned []int
+	Broker     stream.Broker
+	Partitions int // of the installation
+	// Share says which partitions are this projector's; default all.
+	Share lease.Share
 	// Now is the local clock, which says when to look whether time changed an
 	// account; default time.Now. The ledger's own clock decides.
 	Now func() time.Time
+	// AnswerWithin is how old a command may be, by the ledger's clock, when a
+	// partition is gained and still be answered; default 10 s. Nobody waits
+	// longer.
+	AnswerWithin time.Duration
 
 	Logger     *slog.Logger          // default discards
 	Registerer prometheus.Registerer // default a registry of its own
@@ -33,22 +37,28 @@ type Config struct {
 
 // Projector keeps the buckets of its partitions in step with the ledger.
 type Projector struct {
-	config     Config
-	metrics    *metrics
-	publisher  jetstream.JetStream
-	partitions []*partition
+	config  Config
+	expects int // partitions, before it is ready at all
+	metrics *metrics
+	scanner scanner
+
+	mu   sync.Mutex
+	held map[int]*partition
 }
 
 // New returns a projector that has read nothing yet.
 func New(c Config) (*Projector, error) {
-	if c.Owned == nil {
-		for p := range c.Streams.Partitions {
-			c.Owned = append(c.Owned, p)
-		}
+	if c.Partitions < 1 {
+		return nil, errors.New("project balances: the number of partitions is missing")
+	}
+	p := &Projector{expects: 1, held: map[int]*partition{}}
+	if c.Share == nil {
+		c.Share, p.expects = lease.All(c.Partitions), c.Partitions
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.AnswerWithin = cmp.Or(c.AnswerWithin, answerWithin)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -59,103 +69,71 @@ func New(c Config) (*Projector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the projector's metrics: %w", err)
 	}
-	publisher, err := jetstream.New(c.NATS, jetstream.WithPublishAsyncTimeout(ackTimeout),
-		jetstream.WithPublishAsyncMaxPending(2*putWindow*max(1, len(c.Owned))))
-	if err != nil {
-		return nil, fmt.Errorf("open JetStream for puts: %w", err)
-	}
-	p := &Projector{config: c, metrics: metrics, publisher: publisher}
-	for _, number := range c.Owned {
-		if number < 0 || number >= c.Streams.Partitions {
-			return nil, fmt.Errorf("project partition %d: there are partitions 0 to %d", number, c.Streams.Partitions-1)
-		}
-		p.partitions = append(p.partitions, newPartition(number, &p.config, metrics, publisher))
-	}
+	p.config, p.metrics = c, metrics
+	p.scanner = scanner{broker: c.Broker, partitions: c.Partitions, turn: make(chan struct{}, 1)}
 	return p, nil
 }
+
+const (
+	answerWithin = 10 * time.Second
+	retryDelay   = 250 * time.Millisecond
+)
 
 // Status is how far one partition has come.
 type Status struct {
 	Partition int
 	// Sequence is that of the last LEDGER message folded.
 	Sequence uint64
-	// Live says that the buckets show the partition as it stood when the
-	// projector, or its connection, last started.
+	// Live says that the buckets show the partition as it stood when it was
+	// gained, or when the connection last came back.
 	Live bool
-	// Err is why the partition stopped for good; nil when it did not.
+	// Err is why the partition stopped; nil when it did not.
 	Err error
 }
 
-// Status returns how far each owned partition has come.
+// Status returns how far each partition that is held has come, in their order.
 func (p *Projector) Status() []Status {
-	all := make([]Status, 0, len(p.partitions))
-	for _, partition := range p.partitions {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]Status, 0, len(p.held))
+	for _, partition := range p.held {
 		all = append(all, partition.status.get())
 	}
+	slices.SortFunc(all, func(a, b Status) int { return cmp.Compare(a.Partition, b.Partition) })
 	return all
 }
 
-// Ready reports whether every partition that has not stopped is live.
+// Ready reports whether partitions are held, and every one of them that has not
+// stopped is live.
 func (p *Projector) Ready() bool {
-	for _, s := range p.Status() {
+	all := p.Status()
+	for _, s := range all {
 		if !s.Live && s.Err == nil {
 			return false
 		}
 	}
-	return true
+	return len(all) >= p.expects
 }
 
-// Run projects until ctx ends and then returns nil: whatever else goes wrong
-// it tries again. A partition that stopped is in Status.
+// Run projects the partitions it is given until ctx ends: whatever goes wrong
+// with one it tries again. A partition that stopped is in Status.
 func (p *Projector) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := p.runConnected(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		p.config.Logger.Warn("balances are compared again", "err", err)
-		wait(ctx, retryDelay)
+	p.scanner.start(ctx)
+	defer p.scanner.wait()
+	if err := p.config.Share.Run(ctx, p.work); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("share the partitions of the ledger: %w", err)
 	}
 	return nil
 }
 
-const (
-	retryDelay = 250 * time.Millisecond
-	ackTimeout = 5 * time.Second
-)
-
-var errReconnected = errors.New("the connection to NATS was renewed")
-
-// runConnected projects until the connection is renewed. A server that was
-// killed may have lost the end of a bucket, so both are read again then.
-func (p *Projector) runConnected(ctx context.Context) error {
-	connected := p.config.NATS.StatusChanged(nats.CONNECTED)
-	defer p.config.NATS.RemoveStatusListener(connected)
-	if err := p.scan(ctx); err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancelCause(ctx)
-	var running sync.WaitGroup
-	defer running.Wait()
-	defer stop(nil)
-	for _, partition := range p.partitions {
-		running.Go(func() { partition.run(ctx) })
-	}
-	select {
-	case <-connected:
-		stop(errReconnected)
-		return errReconnected
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// wait returns after d or when ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+// work projects one partition for as long as it is held.
+func (p *Projector) work(ctx context.Context, held *lease.Held) {
+	partition := newPartition(held, &p.config, p.metrics, &p.scanner)
+	p.mu.Lock()
+	p.held[held.Partition] = partition
+	p.mu.Unlock()
+	partition.run(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.held, held.Partition)
 }

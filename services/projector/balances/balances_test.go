@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -78,12 +79,6 @@ func TestARestartHealsTheBuckets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	far := nats.NewMsg("$KV." + events.BucketBalances + "." + accountOf(1, 3))
-	far.Data = []byte(`{"sequence":99999999}`)
-	far.Header.Set("Drawdown-Ledger-Place", "99999999.0") // as if from another ledger
-	if _, err := r.js.PublishMsg(ctx, far); err != nil {
-		t.Fatal(err)
-	}
 
 	p, _ = r.start()
 	r.awaitReady(p)
@@ -145,8 +140,8 @@ func TestACommandIsAnsweredOnceAfterTheBucketShowsIt(t *testing.T) {
 		return r.append(subjectOf(e), inbox, events.Chunk{Entries: []events.Entry{e}})
 	}
 
-	ask(grant(account, "history", "1")) // nobody waits for it any more
-	p, stop := r.start()
+	ask(grant(account, "history", "1"))
+	p, stop := r.start(func(c *balances.Config) { c.AnswerWithin = time.Nanosecond }) // nobody waits for it any more
 	r.awaitReady(p)
 	for i, want := range []events.Outcome{events.Applied, events.Unchanged, events.Refused} {
 		amount := []string{"5", "5", "6"}[i]
@@ -171,12 +166,46 @@ func TestACommandIsAnsweredOnceAfterTheBucketShowsIt(t *testing.T) {
 	}
 	stop()
 
-	p, _ = r.start()
+	p, _ = r.start(func(c *balances.Config) { c.AnswerWithin = time.Nanosecond })
 	r.awaitReady(p)
 	seq = ask(grant(account, "last", "1"))
 	if d := next(); d.Sequence != seq {
 		t.Errorf("after a restart %d was answered; want %d alone", d.Sequence, seq)
 	}
+}
+
+func TestACommandThatCameBeforeThePartitionWasGainedIsAnswered(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	inbox := nats.NewInbox()
+	answers, err := r.nc.SubscribeSync(inbox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := accountOf(1, 0)
+	var asked []uint64
+	for i := range 3 {
+		e := grant(account, fmt.Sprint("g", i), "5")
+		asked = append(asked, r.append(subjectOf(e), inbox, events.Chunk{Entries: []events.Entry{e}}))
+	}
+	p, _ := r.start()
+	for i, seq := range asked {
+		m, err := answers.NextMsgWithContext(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := decode[events.Decision](t, m.Data)
+		if d.Sequence != seq || d.Outcome != events.Applied || d.Balance.Granted != events.Credits(i+1)*5*events.Credit {
+			t.Errorf("answer %d: %+v, balance %+v; want on %d", i, d, d.Balance, seq)
+		}
+		if i == 0 { // the buckets show all by then
+			entry, err := r.streams.Balances.Get(t.Context(), account)
+			if err != nil || decode[events.Balance](t, entry.Value()).Sequence != asked[len(asked)-1] {
+				t.Errorf("at the answer the bucket shows %v, %v", entry, err)
+			}
+		}
+	}
+	r.awaitReady(p)
 }
 
 func TestAnUnreadableMessageStopsItsPartitionOnly(t *testing.T) {

@@ -2,50 +2,61 @@ package balances
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
-// putWindow bounds the puts of one partition that wait for their ack.
-const putWindow = 256
-
-// headerPlace says in a bucket's message which ledger entry the value stands
-// at: "<sequence>.<index>".
-const headerPlace = "Drawdown-Ledger-Place"
-
-// headerOperation marks a key-value message that deletes its key.
-const headerOperation = "KV-Operation"
+// Headers of a bucket's message.
+const (
+	// headerPlace says which ledger entry the value stands at:
+	// "<sequence>.<index>".
+	headerPlace = "Drawdown-Ledger-Place"
+	// headerStoredAt is when that entry's message was stored, in the ledger's
+	// resolution: with the sequence it identifies the message.
+	headerStoredAt = "Drawdown-Ledger-Stored-At"
+	// headerOperation marks a message that deletes its key.
+	headerOperation = "KV-Operation"
+)
 
 // place is a ledger entry.
 type place struct {
 	sequence uint64
 	index    int
+	at       int64 // its message's time, in microseconds; 0 when it is not known
 }
 
 func (p place) before(q place) bool {
 	return p.sequence < q.sequence || p.sequence == q.sequence && p.index < q.index
 }
 
-func (p place) String() string {
-	return strconv.FormatUint(p.sequence, 10) + "." + strconv.Itoa(p.index)
+func (p place) header() nats.Header {
+	return nats.Header{
+		headerPlace:    {strconv.FormatUint(p.sequence, 10) + "." + strconv.Itoa(p.index)},
+		headerStoredAt: {time.UnixMicro(p.at).UTC().Format(time.RFC3339Nano)},
+	}
 }
 
-// parsePlace reads what String returns, and the zero place from anything else.
-func parsePlace(s string) place {
-	sequence, index, _ := strings.Cut(s, ".")
+// placeOf reads what header wrote, and the zero place from anything else.
+func placeOf(h nats.Header) place {
+	sequence, index, _ := strings.Cut(h.Get(headerPlace), ".")
 	var p place
 	var errs [2]error
 	p.sequence, errs[0] = strconv.ParseUint(sequence, 10, 64)
 	p.index, errs[1] = strconv.Atoi(index)
 	if errs != [2]error{} {
 		return place{}
+	}
+	if at, err := time.Parse(time.RFC3339Nano, h.Get(headerStoredAt)); err == nil {
+		p.at = at.UnixMicro()
 	}
 	return p
 }
@@ -55,6 +66,15 @@ type known struct {
 	revision uint64
 	place    place  // zero for a value nobody's fold wrote
 	sum      uint64 // of the value; 0 for no value
+}
+
+// knownOf is what a key's message says.
+func knownOf(m stream.Message) known {
+	k := known{revision: m.Sequence}
+	if m.Header.Get(headerOperation) == "" { // else a deletion
+		k.place, k.sum = placeOf(m.Header), sum(m.Data)
+	}
+	return k
 }
 
 var seed = maphash.MakeSeed()
@@ -72,12 +92,17 @@ type put struct {
 // it replaces, so that a value never replaces that of a later entry, whoever
 // else writes.
 type bucket struct {
-	publisher jetstream.JetStream
-	puts      prometheus.Counter
-	prefix    string // of the keys' subjects
-
-	stream jetstream.Stream // under the bucket; set by the scan
+	log    stream.Log
+	puts   prometheus.Counter
+	prefix string // of the keys' subjects
 	known  map[string]known
+}
+
+// holds reports whether p need not be written: the key holds it, or the value
+// of a later entry.
+func (b *bucket) holds(p put) bool {
+	k := b.known[p.key]
+	return k.sum == sum(p.value) && k.place == p.place || p.place.before(k.place)
 }
 
 // write brings every put into the bucket and returns when all are acknowledged,
@@ -95,96 +120,62 @@ func (b *bucket) write(ctx context.Context, puts []put) error {
 		for _, p := range puts {
 			// A refresh that fails leaves a stale revision, whose put fails too.
 			if b.refresh(ctx, p.key) != nil {
-				wait(ctx, retryDelay)
+				_ = pause.For(ctx, retryDelay) // its end is seen above
 			}
 		}
 	}
 }
 
-// flight is a put that waits for its ack.
-type flight struct {
-	put
-	future jetstream.PubAckFuture
-}
-
-// round publishes the puts that change something, a window of them at a time,
-// and returns those that were not acknowledged.
+// round appends the puts that change something, and returns those of which
+// nobody knows that they arrived.
 func (b *bucket) round(ctx context.Context, puts []put) (failed []put) {
-	var window []flight
-	land := func(n int) {
-		for _, f := range window[:n] {
-			if !b.landed(ctx, f) {
-				failed = append(failed, f.put)
-			}
-		}
-		window = append(window[:0], window[n:]...)
-	}
+	var changes []put
+	var appends []stream.Append
 	for _, p := range puts {
-		if k := b.known[p.key]; k.sum == sum(p.value) && k.place == p.place || p.place.before(k.place) {
+		if b.holds(p) {
 			continue
 		}
-		if len(window) == putWindow {
-			land(putWindow / 2)
-		}
-		m := nats.NewMsg(b.prefix + p.key)
-		m.Data = p.value
-		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(b.known[p.key].revision, 10))
-		m.Header.Set(headerPlace, p.place.String())
-		future, err := b.publisher.PublishMsgAsync(m)
-		if err != nil {
-			failed = append(failed, p)
-			continue
-		}
-		window = append(window, flight{put: p, future: future})
+		changes = append(changes, p)
+		appends = append(appends, stream.Append{
+			Subject: b.prefix + p.key, Header: p.place.header(), Data: p.value,
+			Fence: &stream.Fence{Sequence: b.known[p.key].revision},
+		})
 	}
-	land(len(window))
-	return failed
-}
-
-// landed waits for f's ack. Without one the outcome is unknown.
-func (b *bucket) landed(ctx context.Context, f flight) bool {
-	select {
-	case ack := <-f.future.Ok():
-		b.known[f.key] = known{revision: ack.Sequence, place: f.place, sum: sum(f.value)}
+	if len(appends) == 0 {
+		return nil
+	}
+	for i, a := range b.log.AppendAll(ctx, appends) {
+		if a.Err != nil {
+			failed = append(failed, changes[i])
+			continue
+		}
+		b.known[changes[i].key] = known{revision: a.Sequence, place: changes[i].place, sum: sum(changes[i].value)}
 		b.puts.Inc()
-		return true
-	case <-f.future.Err():
-		return false
-	case <-ctx.Done():
-		return false
 	}
+	return failed
 }
 
 // refresh reads what key holds now.
 func (b *bucket) refresh(ctx context.Context, key string) error {
-	m, ok, err := stream.Last(ctx, b.stream, b.prefix+key)
+	m, ok, err := b.log.Last(ctx, b.prefix+key)
 	if err != nil {
 		return err
 	}
 	delete(b.known, key)
-	if !ok {
-		return nil
+	if ok {
+		b.known[key] = knownOf(m)
 	}
-	b.learn(key, m)
 	return nil
 }
 
-// learn notes what a key's message says.
-func (b *bucket) learn(key string, m stream.Message) {
-	k := known{revision: m.Sequence}
-	if m.Header.Get(headerOperation) == "" { // else a deletion
-		k.place, k.sum = parsePlace(m.Header.Get(headerPlace)), sum(m.Data)
-	}
-	b.known[key] = k
-}
-
-// distrust forgets the places beyond the ledger's end, so that their values are
-// replaced: no fold wrote them.
-func (b *bucket) distrust(end uint64) {
-	for key, k := range b.known {
-		if k.place.sequence > end {
-			k.place = place{}
-			b.known[key] = k
+// newest returns the key that stands at the latest place.
+func (b *bucket) newest() (key string, latest place) {
+	for k, known := range b.known {
+		if latest.before(known.place) || known.place == latest && k < key {
+			key, latest = k, known.place
 		}
 	}
+	return key, latest
 }
+
+var errInterrupted = errors.New("the connection to NATS was lost")

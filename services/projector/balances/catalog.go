@@ -25,10 +25,10 @@ func catalogOwner(key string, n int) int {
 	return broadcaster
 }
 
-// touchedCatalog encodes what commands changed in the catalog.
-func (f *fold) touchedCatalog() ([]put, error) {
+// catalogPuts encodes what the fold says under keys of the catalog.
+func (f *fold) catalogPuts(keys []string) ([]put, error) {
 	var puts []put
-	for _, key := range sortedKeys(f.touchedKeys) {
+	for _, key := range keys {
 		content, ok := f.content(key)
 		if !ok {
 			continue

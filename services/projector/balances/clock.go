@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/ledger"
@@ -85,9 +83,9 @@ func (p *partition) tick(ctx context.Context) error {
 		return err
 	}
 	p.clock.notBefore, p.clock.longest = now.Add(tickDelay), accounts[0]
-	m := nats.NewMsg(events.LedgerSubject(p.number, events.WriterClock))
-	m.Data = body
-	_, err = stream.AppendFenced(ctx, p.config.JetStream, m, m.Subject, p.clock.last)
+	_, err = p.ledger.Append(ctx, stream.Append{
+		Subject: events.LedgerSubject(p.number, events.WriterClock), Data: body, Fence: &stream.Fence{Sequence: p.clock.last},
+	})
 	if err != nil && !errors.Is(err, stream.ErrFenced) && ctx.Err() == nil {
 		p.config.Logger.Warn("ticks are tried again", "partition", p.number, "err", err)
 	}

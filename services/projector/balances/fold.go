@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,11 +23,10 @@ type fold struct {
 	number, partitions int
 
 	state    *ledger.State
-	through  uint64 // the last LEDGER message folded
+	mark     stream.Mark // the last LEDGER message folded
 	postings []ledger.Posting
 
-	begun      bool
-	answerFrom uint64 // messages behind it are answered
+	answerSince time.Time // commands stored later are answered; zero until begun
 
 	touched     map[string]struct{} // accounts
 	touchedKeys map[string]struct{} // of the catalog
@@ -35,6 +35,10 @@ type fold struct {
 
 	entries prometheus.Counter
 }
+
+// repliesMax bounds the answers that wait for the buckets. Only a partition that
+// is being gained has so many, and then it is the oldest that nobody waits for.
+const repliesMax = 4096
 
 // reply is the answer to a command.
 type reply struct {
@@ -49,11 +53,12 @@ func newFold(number, partitions int, entries prometheus.Counter) *fold {
 	}
 }
 
-// begin notes where the ledger ended when the projector started: nobody waits
-// for an answer to what came before.
-func (f *fold) begin(end uint64) {
-	if !f.begun {
-		f.begun, f.answerFrom = true, end
+// begin notes, once, since when commands are answered: for an answer to an
+// older one nobody waits. To answer one twice is harmless, because the subject
+// was made for one answer.
+func (f *fold) begin(since time.Time) {
+	if f.answerSince.IsZero() {
+		f.answerSince = since
 	}
 }
 
@@ -72,7 +77,7 @@ func (e *unreadableError) Unwrap() error { return e.err }
 
 // message folds m. It folds nothing of a message it refuses.
 func (f *fold) message(m stream.Message) error {
-	if m.Sequence <= f.through {
+	if m.Sequence <= f.mark.Sequence {
 		return nil
 	}
 	chunk, err := events.DecodeChunk(m.Data)
@@ -87,9 +92,9 @@ func (f *fold) message(m stream.Message) error {
 		e := &chunk.Entries[i]
 		point := ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time}
 		decision, f.postings = f.state.Apply(point, *e, f.postings[:0])
-		f.note(e, decision, place{sequence: m.Sequence, index: i})
+		f.note(e, decision, place{sequence: m.Sequence, index: i, at: m.Time.UnixMicro()})
 	}
-	f.through = m.Sequence
+	f.mark = stream.MarkOf(m)
 	f.entries.Add(float64(len(chunk.Entries)))
 	if len(chunk.Entries) == 0 {
 		return nil
@@ -153,7 +158,7 @@ func (f *fold) note(e *events.Entry, d events.Decision, at place) {
 // prepareReply encodes the answer to a command as things stand behind it.
 func (f *fold) prepareReply(m stream.Message, account string, d events.Decision) error {
 	to := m.Header.Get(events.HeaderReply)
-	if to == "" || m.Sequence <= f.answerFrom || account == "" && f.number != broadcaster {
+	if to == "" || !m.Time.After(f.answerSince) || account == "" && f.number != broadcaster {
 		return nil
 	}
 	if b, ok := f.state.Balance(account); ok {
@@ -163,14 +168,17 @@ func (f *fold) prepareReply(m stream.Message, account string, d events.Decision)
 	if err != nil {
 		return fmt.Errorf("encode the decision on ledger message %d: %w", m.Sequence, err)
 	}
+	if len(f.replies) == repliesMax {
+		f.replies = f.replies[1:]
+	}
 	f.replies = append(f.replies, reply{subject: to, body: body})
 	return nil
 }
 
-// touchedBalances encodes the balances of the accounts that entries touched.
-func (f *fold) touchedBalances() ([]put, error) {
-	puts := make([]put, 0, len(f.touched))
-	for account := range f.touched {
+// balancePuts encodes the balances of accounts.
+func (f *fold) balancePuts(accounts []string) ([]put, error) {
+	puts := make([]put, 0, len(accounts))
+	for _, account := range accounts {
 		b, ok := f.state.Balance(account)
 		if !ok {
 			continue
@@ -179,7 +187,7 @@ func (f *fold) touchedBalances() ([]put, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode the balance of %s: %w", account, err)
 		}
-		puts = append(puts, put{key: account, value: value, place: place{sequence: b.Sequence, index: b.Index}})
+		puts = append(puts, put{key: account, value: value, place: place{sequence: b.Sequence, index: b.Index, at: b.At.UnixMicro()}})
 	}
 	return puts, nil
 }

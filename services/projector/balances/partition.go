@@ -3,28 +3,32 @@ package balances
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 const (
-	batchMax     = 256  // messages folded before the buckets are written
-	reconcileMax = 1024 // keys compared at a time
+	batchMax      = 256     // messages folded before the buckets are written
+	batchBytesMax = 4 << 20 // the same in bytes, exceeded by the last message alone
+	flushMax      = 1024    // values encoded at a time
 )
 
-// partition is the projection of one partition. Its goroutine alone touches it,
-// but for status.
+// partition is the projection of one partition for as long as it is held. Its
+// goroutine alone touches it, but for status.
 type partition struct {
 	*fold
 	config   *Config
+	held     *lease.Held
+	scanner  *scanner
+	ledger   stream.Log
 	balances *bucket
 	catalog  *bucket
 	clock    clock
@@ -34,61 +38,85 @@ type partition struct {
 	stopped prometheus.Gauge
 }
 
-func newPartition(number int, c *Config, m *metrics, publisher jetstream.JetStream) *partition {
+func newPartition(held *lease.Held, c *Config, m *metrics, s *scanner) *partition {
 	newBucket := func(name string) *bucket {
-		return &bucket{publisher: publisher, prefix: bucketPrefix(name), puts: m.puts.WithLabelValues(name)}
+		return &bucket{log: c.Broker.Log(bucketLog(name)), prefix: bucketPrefix(name), puts: m.puts.WithLabelValues(name)}
 	}
-	label := strconv.Itoa(number)
-	return &partition{
-		fold:     newFold(number, c.Streams.Partitions, m.entries.WithLabelValues(label)),
+	label := strconv.Itoa(held.Partition)
+	p := &partition{
+		fold:     newFold(held.Partition, c.Partitions, m.entries.WithLabelValues(label)),
 		config:   c,
+		held:     held,
+		scanner:  s,
+		ledger:   c.Broker.Log(events.StreamLedger),
 		balances: newBucket(events.BucketBalances),
 		catalog:  newBucket(events.BucketCatalog),
-		status:   status{Status: Status{Partition: number}},
+		status:   status{Status: Status{Partition: held.Partition}},
 		lag:      m.lag.WithLabelValues(label),
 		stopped:  m.stopped.WithLabelValues(label),
 	}
+	p.stopped.Set(0)
+	return p
 }
 
-// run follows the ledger until ctx ends or the partition stops for good.
+// run follows the ledger until ctx ends.
 func (p *partition) run(ctx context.Context) {
-	defer p.status.update(func(s *Status) { s.Live = false })
-	for ctx.Err() == nil && p.status.get().Err == nil {
+	for ctx.Err() == nil {
+		p.report(lease.StateStarting, 0, nil)
 		err := p.follow(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		p.status.update(func(s *Status) { s.Live = false })
 		var unreadable *unreadableError
-		switch {
-		case errors.As(err, &unreadable):
-			p.stopped.Set(1)
-			p.status.update(func(s *Status) { s.Err = err })
-			p.config.Logger.Error("partition stopped", "partition", p.number, "seq", unreadable.sequence, "err", err)
-		case ctx.Err() == nil:
-			p.config.Logger.Warn("partition starts to follow again", "partition", p.number, "err", err)
-			wait(ctx, retryDelay)
+		if errors.As(err, &unreadable) {
+			p.stop(err, unreadable.sequence)
+			<-ctx.Done()
+			return
+		}
+		p.config.Logger.Warn("partition starts to follow again", "partition", p.number, "err", err)
+		p.report(lease.StateRetrying, 0, err)
+		if pause.For(ctx, retryDelay) != nil {
+			return
 		}
 	}
+}
+
+// stop says that the partition does not go on, and why.
+func (p *partition) stop(err error, sequence uint64) {
+	p.stopped.Set(1)
+	p.status.update(func(s *Status) { s.Live, s.Err = false, err })
+	p.report(lease.StateStopped, 0, err)
+	p.config.Logger.Error("partition stopped", "partition", p.number, "seq", sequence, "err", err)
+}
+
+// report tells drawdown status how the partition stands.
+func (p *partition) report(state string, lag uint64, err error) {
+	r := lease.Report{State: state, Sequence: p.mark.Sequence, Lag: lag, Accounts: int64(p.state.Len())}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	p.held.Report(r)
 }
 
 // follow folds from where the fold stands: first up to the end of the ledger,
 // writing nothing; then it brings the buckets in step, and from there on keeps
 // them so.
 func (p *partition) follow(ctx context.Context) error {
-	end, err := p.end(ctx)
-	if err != nil {
-		return err
-	}
-	p.fold.begin(end)
-	reader, err := stream.Read(ctx, p.config.Streams.Ledger, p.through+1, events.PartitionLedgerSubjects(p.number)...)
+	lost, quiet := p.config.Broker.Interrupted()
+	defer quiet()
+	scan := p.scanner.request(p.number)
+	reader, err := p.ledger.Read(ctx, stream.From{Sequence: p.mark.Sequence + 1}, events.PartitionLedgerSubjects(p.number)...)
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
-	var unreadable error
-	for p.through < end && unreadable == nil {
-		batch, err := reader.Batch(ctx, batchMax)
-		if err != nil {
-			return err
-		}
-		unreadable = p.apply(batch)
+	unreadable, err := p.catchUp(ctx, reader, lost)
+	if err != nil {
+		return err
+	}
+	if err := p.adopt(ctx, scan); err != nil {
+		return err
 	}
 	if err := p.reconcile(ctx); err != nil {
 		return err
@@ -97,14 +125,38 @@ func (p *partition) follow(ctx context.Context) error {
 		return unreadable
 	}
 	p.status.update(func(s *Status) { s.Live = true })
-	return p.live(ctx, reader)
+	p.report(lease.StateLive, 0, nil)
+	return p.live(ctx, reader, lost)
 }
 
-// end is the sequence of the partition's last LEDGER message.
+// catchUp folds up to where the ledger ends now. It returns apart the error of
+// a message that is not the ledger's: what came before it is folded.
+func (p *partition) catchUp(ctx context.Context, reader *stream.Reader, lost <-chan struct{}) (unreadable, err error) {
+	end, err := p.end(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for p.mark.Sequence < end && unreadable == nil {
+		batch, err := p.next(ctx, reader, lost)
+		if err != nil {
+			return nil, err
+		}
+		unreadable = p.apply(lease.StateStarting, batch)
+	}
+	return unreadable, nil
+}
+
+// end is the sequence of the partition's last LEDGER message. It also notes,
+// the first time, which commands are recent enough to be answered.
 func (p *partition) end(ctx context.Context) (uint64, error) {
+	state, err := p.ledger.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	p.fold.begin(state.Now.Add(-p.config.AnswerWithin))
 	var end uint64
 	for _, subject := range events.PartitionLedgerSubjects(p.number) {
-		m, ok, err := stream.Last(ctx, p.config.Streams.Ledger, subject)
+		m, ok, err := p.ledger.Last(ctx, subject)
 		if err != nil {
 			return 0, err
 		}
@@ -115,18 +167,32 @@ func (p *partition) end(ctx context.Context) (uint64, error) {
 	return end, nil
 }
 
+// adopt takes over what a scan found in the buckets.
+func (p *partition) adopt(ctx context.Context, s *scan) error {
+	select {
+	case <-s.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if s.err != nil {
+		return s.err
+	}
+	p.balances.known, p.catalog.known = s.balances[p.number], s.catalog[p.number]
+	return nil
+}
+
 // live folds what comes. While the puts of one batch wait for their acks the
 // next batch fills, so puts are coalesced just as much as there is traffic.
-func (p *partition) live(ctx context.Context, reader *stream.Reader) error {
+func (p *partition) live(ctx context.Context, reader *stream.Reader, lost <-chan struct{}) error {
 	for {
 		if err := p.tick(ctx); err != nil {
 			return err
 		}
-		batch, err := p.next(ctx, reader)
+		batch, err := p.next(ctx, reader, lost)
 		if err != nil {
 			return err
 		}
-		unreadable := p.apply(batch)
+		unreadable := p.apply(lease.StateLive, batch)
 		if err := p.flush(ctx); err != nil {
 			return err
 		}
@@ -137,7 +203,7 @@ func (p *partition) live(ctx context.Context, reader *stream.Reader) error {
 }
 
 // next waits for messages, at most until it is time to look at the clock.
-func (p *partition) next(ctx context.Context, reader *stream.Reader) ([]stream.Message, error) {
+func (p *partition) next(ctx context.Context, reader *stream.Reader, lost <-chan struct{}) ([]stream.Message, error) {
 	var due <-chan time.Time
 	if d, ok := p.clock.until(p.state, p.config.Now()); ok {
 		timer := time.NewTimer(d)
@@ -150,13 +216,16 @@ func (p *partition) next(ctx context.Context, reader *stream.Reader) ([]stream.M
 		batch = append(batch, m)
 	case <-due:
 		return nil, nil
+	case <-lost:
+		return nil, errInterrupted
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	for len(batch) < batchMax {
+	for bytes := len(batch[0].Data); len(batch) < batchMax && bytes < batchBytesMax; {
 		select {
 		case m := <-reader.Messages():
 			batch = append(batch, m)
+			bytes += len(m.Data)
 		default:
 			return batch, nil
 		}
@@ -165,7 +234,7 @@ func (p *partition) next(ctx context.Context, reader *stream.Reader) ([]stream.M
 }
 
 // apply folds a batch up to a message that is not the ledger's.
-func (p *partition) apply(batch []stream.Message) error {
+func (p *partition) apply(state string, batch []stream.Message) error {
 	for _, m := range batch {
 		if err := p.message(m); err != nil {
 			return err
@@ -173,23 +242,27 @@ func (p *partition) apply(batch []stream.Message) error {
 		if m.Subject == events.LedgerSubject(p.number, events.WriterClock) {
 			p.clock.back(m, p.state, p.config.Now())
 		}
-		p.lag.Set(float64(m.Pending))
 	}
-	p.status.update(func(s *Status) { s.Sequence = p.through })
+	if len(batch) > 0 {
+		lag := batch[len(batch)-1].Pending
+		p.lag.Set(float64(lag))
+		p.report(state, lag, nil)
+		p.status.update(func(s *Status) { s.Sequence = p.mark.Sequence })
+	}
 	return nil
 }
 
-// flush writes what the fold touched, and then answers.
+// flush writes what the fold touched, some of it at a time, and then answers.
 func (p *partition) flush(ctx context.Context) error {
-	balances, err := p.touchedBalances()
-	if err != nil {
-		return err
+	for accounts := sortedKeys(p.touched); len(accounts) > 0; {
+		n := min(flushMax, len(accounts))
+		if err := p.writeBalances(ctx, accounts[:n]); err != nil {
+			return err
+		}
+		accounts = accounts[n:]
 	}
-	catalog, err := p.touchedCatalog()
+	catalog, err := p.catalogPuts(sortedKeys(p.touchedKeys))
 	if err != nil {
-		return err
-	}
-	if err := p.balances.write(ctx, balances); err != nil {
 		return err
 	}
 	if err := p.catalog.write(ctx, catalog); err != nil {
@@ -199,17 +272,29 @@ func (p *partition) flush(ctx context.Context) error {
 	return p.answer()
 }
 
+func (p *partition) writeBalances(ctx context.Context, accounts []string) error {
+	puts, err := p.balancePuts(accounts)
+	if err != nil {
+		return err
+	}
+	return p.balances.write(ctx, puts)
+}
+
 // reconcile writes every key that does not hold what the fold says.
 func (p *partition) reconcile(ctx context.Context) error {
-	p.settle()
+	accounts := make([]string, 0, flushMax)
 	for account := range p.state.Accounts() {
-		p.touched[account] = struct{}{}
-		if len(p.touched) >= reconcileMax {
-			if err := p.flush(ctx); err != nil {
+		if accounts = append(accounts, account); len(accounts) == flushMax {
+			if err := p.writeBalances(ctx, accounts); err != nil {
 				return err
 			}
+			accounts = accounts[:0]
 		}
 	}
+	if err := p.writeBalances(ctx, accounts); err != nil {
+		return err
+	}
+	clear(p.touched)
 	for key := range p.places {
 		p.touchedKeys[key] = struct{}{}
 	}
@@ -219,11 +304,12 @@ func (p *partition) reconcile(ctx context.Context) error {
 // answer publishes the decisions whose effects the buckets now show.
 func (p *partition) answer() error {
 	for len(p.replies) > 0 {
-		if err := p.config.NATS.Publish(p.replies[0].subject, p.replies[0].body); err != nil {
-			return fmt.Errorf("answer a command: %w", err)
+		if err := p.config.Broker.Reply(p.replies[0].subject, p.replies[0].body); err != nil {
+			return err
 		}
 		p.replies = p.replies[1:]
 	}
+	p.replies = nil
 	return nil
 }
 

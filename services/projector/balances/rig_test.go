@@ -71,11 +71,11 @@ func accountOf(partition, i int) string { return accountsOf(partition, i+1)[i] }
 func (r *rig) start(change ...func(*balances.Config)) (p *balances.Projector, stop func()) {
 	r.t.Helper()
 	nc := r.server.Connect()
-	js, err := jetstream.New(nc)
+	broker, err := stream.NewBroker(nc)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c := balances.Config{NATS: nc, JetStream: js, Streams: r.streams}
+	c := balances.Config{Broker: broker, Partitions: partitions}
 	for _, f := range change {
 		f(&c)
 	}

@@ -4,81 +4,135 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	"github.com/nats-io/nats.go/jetstream"
+	"sync"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
-// scan reads what both buckets hold, once for all partitions.
-func (p *Projector) scan(ctx context.Context) error {
-	n := p.config.Streams.Partitions
-	balances, catalogs := make([]*bucket, n), make([]*bucket, n)
-	for _, partition := range p.partitions {
-		balances[partition.number], catalogs[partition.number] = partition.balances, partition.catalog
-	}
-	err := p.scanBucket(ctx, events.BucketBalances, balances, func(account string) int { return events.Partition(account, n) })
-	if err != nil {
-		return err
-	}
-	return p.scanBucket(ctx, events.BucketCatalog, catalogs, func(key string) int { return catalogOwner(key, n) })
+// gatherDelay is how long a scan waits for more partitions that want it:
+// partitions are gained, and lose their connection, together.
+const gatherDelay = 20 * time.Millisecond
+
+// scanner reads what both buckets hold, once for all partitions that ask at
+// about the same time. A bucket cannot be read by partition.
+type scanner struct {
+	broker     stream.Broker
+	partitions int
+	turn       chan struct{} // one scan at a time
+
+	mu      sync.Mutex
+	ctx     context.Context // ends every scan: one serves more than who asked first
+	next    *scan           // that can still be joined
+	running sync.WaitGroup
 }
 
-// scanBucket reads a whole bucket and notes each key in the partition's that
-// owns it, if any.
-func (p *Projector) scanBucket(ctx context.Context, name string, buckets []*bucket, owner func(key string) int) error {
-	s, err := p.config.JetStream.Stream(ctx, "KV_"+name)
-	if err != nil {
-		return fmt.Errorf("open bucket %s: %w", name, err)
+// scan is one reading of both buckets.
+type scan struct {
+	wanted map[int]bool
+	done   chan struct{}
+
+	// Set before done is closed.
+	err               error
+	balances, catalog map[int]map[string]known // by partition
+}
+
+// start lets scans run until ctx ends.
+func (s *scanner) start(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ctx = ctx
+}
+
+// wait returns when no scan is running.
+func (s *scanner) wait() { s.running.Wait() }
+
+// request starts, or joins, a scan for a partition. It reads what the buckets
+// hold at some time after the request.
+func (s *scanner) request(partition int) *scan {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == nil {
+		job := &scan{wanted: map[int]bool{}, done: make(chan struct{})}
+		s.next = job
+		s.running.Go(func() { s.run(s.ctx, job) })
 	}
-	for _, b := range buckets {
-		if b != nil {
-			b.stream, b.known = s, map[string]known{}
-		}
+	s.next.wanted[partition] = true
+	return s.next
+}
+
+// run reads both buckets for those who joined.
+func (s *scanner) run(ctx context.Context, job *scan) {
+	defer close(job.done)
+	err := pause.For(ctx, gatherDelay)
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		err = context.Cause(ctx)
 	}
-	prefix := bucketPrefix(name)
-	err = readAll(ctx, s, func(m stream.Message) {
+	s.mu.Lock()
+	s.next = nil
+	s.mu.Unlock()
+	if err == nil {
+		job.balances, err = s.read(ctx, job, events.BucketBalances, func(account string) int { return events.Partition(account, s.partitions) })
+	}
+	if err == nil {
+		job.catalog, err = s.read(ctx, job, events.BucketCatalog, func(key string) int { return catalogOwner(key, s.partitions) })
+	}
+	job.err = err
+}
+
+// read reads a whole bucket and keeps the keys of wanted partitions.
+func (s *scanner) read(ctx context.Context, job *scan, bucket string, owner func(key string) int) (map[int]map[string]known, error) {
+	found := map[int]map[string]known{}
+	for partition := range job.wanted {
+		found[partition] = map[string]known{}
+	}
+	prefix := bucketPrefix(bucket)
+	err := readAll(ctx, s.broker, bucketLog(bucket), func(m stream.Message) {
 		key := strings.TrimPrefix(m.Subject, prefix)
-		if b := buckets[owner(key)]; b != nil {
-			b.learn(key, m)
+		if keys, ok := found[owner(key)]; ok {
+			keys[key] = knownOf(m)
 		}
 	})
 	if err != nil {
-		return fmt.Errorf("read bucket %s: %w", name, err)
+		return nil, fmt.Errorf("read bucket %s: %w", bucket, err)
 	}
-	ledger, err := p.config.JetStream.Stream(ctx, events.StreamLedger)
-	if err != nil {
-		return fmt.Errorf("look up the end of the ledger: %w", err)
-	}
-	for _, b := range buckets {
-		if b != nil {
-			b.distrust(ledger.CachedInfo().State.LastSeq)
-		}
-	}
-	return nil
+	return found, nil
 }
 
 func bucketPrefix(name string) string { return "$KV." + name + "." }
 
-// readAll hands over every message of s, just looked up, up to its end.
-func readAll(ctx context.Context, s jetstream.Stream, each func(stream.Message)) error {
-	if s.CachedInfo().State.Msgs == 0 {
-		return nil
+func bucketLog(name string) string { return "KV_" + name }
+
+// readAll hands over every message of a log, up to its end.
+func readAll(ctx context.Context, b stream.Broker, name string, each func(stream.Message)) error {
+	lost, stop := b.Interrupted()
+	defer stop()
+	l := b.Log(name)
+	state, err := l.State(ctx)
+	if err != nil || state.Messages == 0 {
+		return err
 	}
-	reader, err := stream.Read(ctx, s, 0)
+	reader, err := l.Read(ctx, stream.From{})
 	if err != nil {
 		return err
 	}
 	defer reader.Close()
 	for {
-		m, err := reader.Next(ctx)
-		if err != nil {
-			return err
-		}
-		each(m)
-		if m.Pending == 0 {
-			return nil
+		select {
+		case m := <-reader.Messages():
+			each(m)
+			if m.Pending == 0 {
+				return nil
+			}
+		case <-lost: // the last message may be, too
+			return errInterrupted
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }

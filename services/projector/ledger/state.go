@@ -149,6 +149,9 @@ func (s *State) Due(now time.Time, limit int) []string {
 	return accounts
 }
 
+// Len is how many accounts the ledger ever named.
+func (s *State) Len() int { return len(s.named) }
+
 // Accounts yields every account the ledger ever named, sorted.
 func (s *State) Accounts() iter.Seq[string] {
 	return func(yield func(string) bool) {
