@@ -12,7 +12,7 @@ func BenchmarkSignal(b *testing.B) {
 	r := newRig(b)
 	e, _ := r.start()
 	r.await(e)
-	w, n := newWallet("acme"), 0
+	w, n := r.wallet("acme"), 0
 	w.levels = w.levels[3:]
 	amount := events.Credits(-100)
 	for b.Loop() {

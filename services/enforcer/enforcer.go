@@ -4,38 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
-// Config is what an enforcer needs from the world. JetStream and Streams are
+// Config is what an enforcer needs from the world. Broker and Partitions are
 // required.
 type Config struct {
-	JetStream jetstream.JetStream
-	Streams   *stream.Streams
-	// Workers is how many accounts are told something at the same time;
-	// default 16.
-	Workers int
+	Broker     stream.Broker
+	Partitions int // of the installation
+	// Share gives the partitions whose accounts this enforcer tells; nil means
+	// all of them. Two enforcers of one partition are safe.
+	Share lease.Share
 
 	Logger     *slog.Logger          // default discards
 	Registerer prometheus.Registerer // default a registry of its own
 }
 
 const (
-	workersDefault = 16
-	retryDelay     = 100 * time.Millisecond
-	// rewindPeriod is how often the watch is compared with the end of BALANCES.
+	retryDelay = 100 * time.Millisecond
+	// tickPeriod is how often partitions report although nothing happens.
+	tickPeriod = time.Second
+	// rewindPeriod is how often the streams are compared with what was read of
+	// them: a cluster can lose its end without a connection breaking.
 	rewindPeriod = 5 * time.Second
 )
 
@@ -43,13 +42,21 @@ const (
 type Enforcer struct {
 	config  Config
 	metrics *metrics
-	ready   atomic.Bool
+
+	balances, signals, ledger stream.Log
+
+	mu      sync.Mutex
+	held    map[int]*partition // by number
+	changed chan struct{}      // receives when held has
 }
 
 // New returns an enforcer that watches nothing yet.
 func New(c Config) (*Enforcer, error) {
-	if c.Workers <= 0 {
-		c.Workers = workersDefault
+	if c.Broker == nil || c.Partitions < 1 {
+		return nil, errors.New("build enforcer: Broker and Partitions are required")
+	}
+	if c.Share == nil {
+		c.Share = lease.All(c.Partitions)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -61,168 +68,90 @@ func New(c Config) (*Enforcer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register the enforcer's metrics: %w", err)
 	}
-	return &Enforcer{config: c, metrics: metrics}, nil
+	return &Enforcer{
+		config: c, metrics: metrics, held: map[int]*partition{}, changed: make(chan struct{}, 1),
+		balances: c.Broker.Log(bucketBalances), signals: c.Broker.Log(events.StreamSignals), ledger: c.Broker.Log(events.StreamLedger),
+	}, nil
 }
 
-// Ready reports whether the watch has come to the end of BALANCES since it last
-// began.
-func (e *Enforcer) Ready() bool { return e.ready.Load() }
-
-// Run publishes signals until ctx ends and then returns nil: whatever else goes
-// wrong it tries again, beginning with all balances.
+// Run publishes signals until ctx ends and then returns nil, or the error of
+// its share: whatever else goes wrong it tries again, beginning with all
+// balances.
 func (e *Enforcer) Run(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := e.runConnected(ctx)
-		e.ready.Store(false)
-		if ctx.Err() != nil {
-			break
-		}
-		e.config.Logger.Warn("all balances are looked at again", "err", err)
-		wait(ctx, retryDelay)
-	}
-	return nil
-}
-
-var (
-	errReconnected = errors.New("the connection to NATS was renewed")
-	errRewound     = errors.New("the bucket of balances lost its end or was made anew")
-)
-
-// runConnected watches until the connection is renewed: a server that was
-// killed may have lost the end of BALANCES and give its sequences out again.
-func (e *Enforcer) runConnected(ctx context.Context) error {
-	conn := e.config.JetStream.Conn()
-	connected := conn.StatusChanged(nats.CONNECTED)
-	defer conn.RemoveStatusListener(connected)
-	workers := e.newWorkers()
-	if err := e.load(ctx, workers); err != nil {
-		return err
-	}
-	ctx, stop := context.WithCancelCause(ctx)
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer stop(nil)
-	for _, w := range workers {
-		running.Go(func() { w.run(ctx) })
-	}
-	running.Go(func() {
-		select {
-		case <-connected:
-			stop(errReconnected)
-		case <-ctx.Done():
-		}
-	})
-	return e.watch(ctx, workers)
+	running.Go(func() { e.watch(watching) })
+	err := e.config.Share.Run(ctx, e.work)
+	stop()
+	return err
 }
 
-func (e *Enforcer) newWorkers() []*worker {
-	workers := make([]*worker, e.config.Workers)
-	for i := range workers {
-		workers[i] = &worker{
-			config: &e.config, metrics: e.metrics,
-			balances: make(chan stream.Message, workerBuffer), accounts: map[string]account{},
-		}
-	}
-	return workers
+// work tells the accounts of one partition while it is held.
+func (e *Enforcer) work(ctx context.Context, held *lease.Held) {
+	p := newPartition(e, held)
+	e.hold(p)
+	p.run(ctx)
+	e.release(p)
 }
 
-var seed = maphash.MakeSeed()
-
-// workerOf returns the worker that tells an account everything it is told.
-func workerOf(workers []*worker, account string) *worker {
-	return workers[maphash.String(seed, account)%uint64(len(workers))]
-}
-
-// load reads the last signal of each kind of every account.
-func (e *Enforcer) load(ctx context.Context, workers []*worker) error {
-	signals, err := e.config.JetStream.Stream(ctx, events.StreamSignals)
-	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", events.StreamSignals, err)
-	}
-	if signals.CachedInfo().State.Msgs == 0 {
-		return nil
-	}
-	consumer, err := signals.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy})
-	if err != nil {
-		return fmt.Errorf("read stream %s: %w", events.StreamSignals, err)
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return fmt.Errorf("read stream %s: %w", events.StreamSignals, err)
-	}
-	defer messages.Stop()
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return fmt.Errorf("read the last signals: %w", err)
-		}
-		metadata, err := m.Metadata()
-		if err != nil {
-			return fmt.Errorf("read the last signals: %w", err)
-		}
-		name := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
-		w := workerOf(workers, name)
-		w.accounts[name] = w.accounts[name].heard(m.Data(), metadata.Sequence.Stream)
-		if metadata.NumPending == 0 {
-			return nil
-		}
-	}
-}
-
-// watch hands every balance to its account's worker: first all there are, in
-// the order they were written, then each as it is written.
-func (e *Enforcer) watch(ctx context.Context, workers []*worker) error {
-	const name = "KV_" + events.BucketBalances
-	bucket, err := e.config.JetStream.Stream(ctx, name)
-	if err != nil {
-		return fmt.Errorf("open bucket %s: %w", events.BucketBalances, err)
-	}
-	reader, err := stream.Read(ctx, bucket, 0)
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	e.ready.Store(bucket.CachedInfo().State.Msgs == 0)
-	look := time.NewTicker(rewindPeriod)
-	defer look.Stop()
-	seen := uint64(0)
-	for {
-		select {
-		case m := <-reader.Messages():
-			seen = m.Sequence
-			select {
-			case workerOf(workers, keyOf(m)).balances <- m:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-			if m.Pending == 0 {
-				e.ready.Store(true)
-			}
-		case <-look.C:
-			now, err := e.config.JetStream.Stream(ctx, name)
-			if err != nil {
-				return fmt.Errorf("open bucket %s: %w", events.BucketBalances, err)
-			}
-			if now.CachedInfo().State.LastSeq < seen || !now.CachedInfo().Created.Equal(bucket.CachedInfo().Created) {
-				return errRewound
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
-// keyOf is the key of a bucket's message: the account.
-func keyOf(m stream.Message) string {
-	return strings.TrimPrefix(m.Subject, "$KV."+events.BucketBalances+".")
-}
-
-// wait returns after d or when ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+func (e *Enforcer) hold(p *partition) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held[p.held.Partition] = p
 	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	case e.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (e *Enforcer) release(p *partition) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.held, p.held.Partition)
+	close(p.gone)
+}
+
+// partitions returns what is held now.
+func (e *Enforcer) partitions() []*partition {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]*partition, 0, len(e.held))
+	for _, p := range e.held {
+		all = append(all, p)
+	}
+	return all
+}
+
+// of returns the partition of an account, if it is held.
+func (e *Enforcer) of(account string) *partition {
+	number := events.Partition(account, e.config.Partitions)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.held[number]
+}
+
+// Ready reports whether partitions are held, and all of them have looked at all
+// of their balances.
+func (e *Enforcer) Ready() bool {
+	all := e.partitions()
+	for _, p := range all {
+		if p.held.Last().State != lease.StateLive {
+			return false
+		}
+	}
+	return len(all) > 0
+}
+
+// watch runs sessions until ctx ends.
+func (e *Enforcer) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := e.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		e.config.Logger.Warn("all balances are looked at again", "err", err)
+		_ = pause.For(ctx, retryDelay) // the loop looks at ctx
 	}
 }

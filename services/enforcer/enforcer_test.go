@@ -34,6 +34,7 @@ type rig struct {
 	t       testing.TB
 	server  *natstest.Server
 	js      jetstream.JetStream
+	broker  stream.Broker // of the test
 	streams *stream.Streams
 	signals *stream.Reader
 	heard   []events.Signal
@@ -47,18 +48,30 @@ func newRig(t testing.TB) *rig {
 	if r.streams, err = stream.Ensure(t.Context(), r.js, stream.Config{}); err != nil {
 		t.Fatal(err)
 	}
-	if r.signals, err = stream.Read(t.Context(), r.streams.Signals, 0); err != nil {
+	if r.broker, err = stream.NewBroker(r.js.Conn()); err != nil {
+		t.Fatal(err)
+	}
+	if r.signals, err = r.broker.Log(events.StreamSignals).Read(t.Context(), stream.From{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.signals.Close)
 	return r
 }
 
+// config is that of an enforcer with a connection of its own.
+func (r *rig) config() enforcer.Config {
+	r.t.Helper()
+	broker, err := stream.NewBroker(r.server.Connect())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return enforcer.Config{Broker: broker, Partitions: r.streams.Partitions}
+}
+
 // start runs an enforcer of its own connection until stop, or the test's end.
 func (r *rig) start(change ...func(*enforcer.Config)) (e *enforcer.Enforcer, stop func()) {
 	r.t.Helper()
-	js := r.server.JetStream()
-	c := enforcer.Config{JetStream: js, Streams: r.streams}
+	c := r.config()
 	for _, f := range change {
 		f(&c)
 	}
@@ -143,12 +156,12 @@ func (r *rig) stored() map[string][]string {
 	return stored
 }
 
-// again asks a few times: a request under way when the server restarts gets no
-// answer.
+// again asks until there is an answer: a request under way when the server
+// restarts gets none.
 func again[T any](r *rig, ask func(context.Context) (T, error)) (answer T) {
 	r.t.Helper()
 	var err error
-	for range 5 {
+	for r.t.Context().Err() == nil {
 		if answer, err = ask(r.t.Context()); err == nil {
 			return answer
 		}
@@ -168,35 +181,52 @@ func render(signals []events.Signal) []string {
 // wallet is an account whose balances the tests write, with what the policy
 // says that it is to be told.
 type wallet struct {
+	rig       *rig
 	account   string
 	available events.Credits
-	sequence  uint64
 	levels    []events.Level
 	published policy.Published
 	want      []string
 }
 
-func newWallet(account string) *wallet {
-	return &wallet{account: account, available: 100, levels: []events.Level{
+func (r *rig) wallet(account string) *wallet {
+	return &wallet{rig: r, account: account, available: 100, levels: []events.Level{
 		{Kind: events.SignalLow, Threshold: "50%", At: 50}, {Kind: events.SignalLow, Threshold: "20%", At: 20},
 		{Kind: events.SignalLow, Threshold: "5%", At: 5}, {Kind: events.SignalExhausted, Threshold: "0"},
 	}}
 }
 
+// entry stores an entry of the account in LEDGER and returns it as a cause.
+func (r *rig) entry(account string) *events.Cause {
+	r.t.Helper()
+	log := r.broker.Log(events.StreamLedger)
+	m := again(r, func(ctx context.Context) (stream.Message, error) {
+		sequence, err := log.Append(ctx, stream.Append{Subject: events.LedgerSubject(events.Partition(account, r.streams.Partitions), events.WriterUsage)})
+		if err != nil {
+			return stream.Message{}, err
+		}
+		m, _, err := log.Get(ctx, sequence)
+		return m, err
+	})
+	return &events.Cause{Sequence: m.Sequence, Kind: events.EntryDebit, At: m.Time.Truncate(time.Microsecond), Source: "/test", ID: fmt.Sprint(m.Sequence)}
+}
+
 // change moves the account and returns its balance and how many signals that
 // is reason for.
 func (w *wallet) change(amount events.Credits) (events.Balance, int) {
+	return w.changeBy(w.rig.entry(w.account), amount)
+}
+
+func (w *wallet) changeBy(cause *events.Cause, amount events.Credits) (events.Balance, int) {
 	w.available = max(0, w.available+amount)
-	w.sequence++
-	at := time.Now().UTC().Truncate(time.Microsecond)
 	for i := range w.levels {
 		l := &w.levels[i]
 		if reached := w.available <= l.At; reached != l.Reached {
-			l.Reached, l.Since = reached, &events.Cause{Sequence: w.sequence, Kind: events.EntryDebit, At: at, Source: "/test", ID: fmt.Sprint(w.sequence)}
+			l.Reached, l.Since = reached, cause
 		}
 	}
 	b := events.Balance{
-		Account: w.account, Available: w.available, Sequence: w.sequence, At: at,
+		Account: w.account, Available: w.available, Sequence: cause.Sequence, At: cause.At,
 		Levels: append([]events.Level(nil), w.levels...),
 	}
 	signals := policy.React(w.published, b)
@@ -212,7 +242,7 @@ func TestAnAccountIsToldLowExhaustedAndRestoredOnceEach(t *testing.T) {
 	r := newRig(t)
 	registry := prometheus.NewRegistry()
 	r.start(func(c *enforcer.Config) { c.Registerer = registry })
-	w, n := newWallet("acme"), 0
+	w, n := r.wallet("acme"), 0
 	for _, amount := range []events.Credits{-10, -75, -10, -5, -1, +60, -1, -60} {
 		b, signals := w.change(amount)
 		r.put(b)
@@ -243,7 +273,7 @@ drawdown_enforcer_signals_total{kind="restored"} 1
 func TestWhatWasMissedIsToldAtTheStart(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	w := newWallet("acme")
+	w := r.wallet("acme")
 	b, n := w.change(-100)
 	r.put(b)
 	_, stop := r.start()
@@ -268,7 +298,7 @@ func TestAValueThatIsNoBalanceIsPassedOver(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := newWallet("acme")
+	w := r.wallet("acme")
 	b, n := w.change(-60)
 	r.put(b)
 	if diff := cmp.Diff(w.want, render(r.hear(n))); diff != "" {
@@ -278,10 +308,16 @@ func TestAValueThatIsNoBalanceIsPassedOver(t *testing.T) {
 
 // drive changes accounts at random, each change only after everybody was told
 // of the one before: what SIGNALS must then hold is what the policy says.
-func (r *rig) drive(seed uint64, steps int) {
+func (r *rig) drive(seed uint64, steps int, accounts ...string) {
 	r.t.Helper()
+	if accounts == nil {
+		accounts = []string{"a", "b", "c"}
+	}
 	random := rand.New(rand.NewPCG(seed, 1))
-	wallets := []*wallet{newWallet("a"), newWallet("b"), newWallet("c")}
+	var wallets []*wallet
+	for _, account := range accounts {
+		wallets = append(wallets, r.wallet(account))
+	}
 	n := len(r.heard)
 	for range steps {
 		for _, w := range wallets {
@@ -318,8 +354,8 @@ func TestEnforcersThatCrashAtAnyPointTellEverythingOnce(t *testing.T) {
 			defer crashing.Wait()
 			defer stop()
 			for i := range uint64(2) {
-				js, random := r.server.JetStream(), rand.New(rand.NewPCG(seed, i+2))
-				crashing.Go(func() { crash(ctx, t, js, r.streams, random) })
+				nc, config, random := r.server.Connect(), r.config(), rand.New(rand.NewPCG(seed, i+2))
+				crashing.Go(func() { crash(ctx, t, nc, config, random) })
 			}
 			r.drive(seed, 60)
 		})
@@ -328,16 +364,16 @@ func TestEnforcersThatCrashAtAnyPointTellEverythingOnce(t *testing.T) {
 
 // crash runs one enforcer after the other. Each ends at the moment when the
 // server was handed some signal, before anybody knows what became of it.
-func crash(ctx context.Context, t *testing.T, js jetstream.JetStream, streams *stream.Streams, random *rand.Rand) {
+func crash(ctx context.Context, t *testing.T, nc *nats.Conn, config enforcer.Config, random *rand.Rand) {
 	published := make(chan *nats.Msg, 1024)
-	subscription, err := js.Conn().ChanSubscribe("credits.>", published)
+	subscription, err := nc.ChanSubscribe("credits.>", published)
 	if err != nil {
 		t.Error(err)
 		return
 	}
 	defer func() { _ = subscription.Unsubscribe() }()
 	for ctx.Err() == nil {
-		e, err := enforcer.New(enforcer.Config{JetStream: js, Streams: streams})
+		e, err := enforcer.New(config)
 		if err != nil {
 			t.Error(err)
 			return
@@ -374,7 +410,7 @@ func TestAServerThatRestartsLosesNoSignal(t *testing.T) {
 	}()
 	r.drive(21, 40)
 	<-restarted
-	w := newWallet("late")
+	w := r.wallet("late")
 	b, n := w.change(-100)
 	r.put(b)
 	r.hear(len(r.heard) + n)
@@ -388,7 +424,7 @@ func TestABucketMadeAnewIsWatchedFromItsBeginning(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.start()
-	w, n := newWallet("acme"), 0
+	w, n := r.wallet("acme"), 0
 	for range 20 {
 		b, signals := w.change(-1)
 		r.put(b)

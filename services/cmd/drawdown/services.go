@@ -192,8 +192,12 @@ func (w *world) apart(ctx context.Context, part string, run func(context.Context
 }
 
 func (w *world) enforcer(ctx context.Context) error {
+	share, err := w.share(lease.Enforcer, w.streams.Partitions)
+	if err != nil {
+		return err
+	}
 	e, err := enforcer.New(enforcer.Config{
-		JetStream: w.js, Streams: w.streams, Logger: w.logger("enforcer"), Registerer: w.registry,
+		Broker: w.broker, Partitions: w.streams.Partitions, Share: share, Logger: w.logger("enforcer"), Registerer: w.registry,
 	})
 	if err != nil {
 		return err

@@ -5,4 +5,10 @@
 // whatever was missed heals: a balance seen twice, late or after a gap yields
 // what is still to be said and nothing twice. Signals go out in the order of
 // their causes; the cause and rank of the last one is the account's watermark.
+//
+// A ledger that lost its end in a power cut gives sequences out again, but not
+// their times. An account is then told on by what is recorded later: exhausted
+// and restored as it stands, low by causes that are not the last one told again.
+// A low level that was told from an entry that was lost may be told once more
+// when another one than the last of them came back later in the ledger.
 package policy

@@ -15,10 +15,10 @@ type Published struct {
 	mark      mark
 }
 
-// mark is the place of the signal that stands last in the order of causes.
+// mark is the cause of the signal that stands last in the order of causes, and
+// which of the signals of that cause it is.
 type mark struct {
-	sequence  uint64
-	index     int
+	cause     events.Cause
 	kind      events.SignalKind
 	threshold string
 }
@@ -37,13 +37,25 @@ func (p Published) After(s events.Signal) Published {
 	case events.SignalRestored:
 		p.exhausted = false
 	}
-	m := mark{sequence: s.Cause.Sequence, index: s.Cause.Index, kind: s.Kind, threshold: s.Threshold}
+	m := mark{cause: s.Cause, kind: s.Kind, threshold: s.Threshold}
 	// A lower cause leaves the mark where it is: that only happens to a
 	// restored that had no cause of its own.
-	if c := comparePlace(m, p.mark); c > 0 || c == 0 && rank(m.kind) >= rank(p.mark.kind) {
+	c := comparePlace(m.cause, p.mark.cause)
+	if c > 0 || c == 0 && rank(m.kind) >= rank(p.mark.kind) || reused(m.cause, p.mark.cause) {
 		p.mark = m
 	}
 	return p
+}
+
+// Cause returns the cause that was published last in the order of causes. While
+// LEDGER holds it, a balance that is Before it is just late.
+func (p Published) Cause() events.Cause { return p.mark.cause }
+
+// Before reports whether b stands before what was published: it is late, or
+// LEDGER has lost the entry that was the cause.
+func (p Published) Before(b events.Balance) bool {
+	c := placeOf(b)
+	return comparePlace(c, p.mark.cause) < 0 && !reused(c, p.mark.cause)
 }
 
 // React returns what is to be published of an account, in order: by cause, and
@@ -51,16 +63,24 @@ func (p Published) After(s events.Signal) Published {
 // A balance that stands before what was published yields nothing. React is
 // total, and after the signals it returned it returns none.
 func React(p Published, b events.Balance) []events.Signal {
-	if comparePlace(mark{sequence: b.Sequence, index: b.Index}, p.mark) < 0 {
+	if p.Before(b) {
 		return nil
 	}
-	signals := p.pending(b)
+	return react(p, b, reused(placeOf(b), p.mark.cause))
+}
+
+// ReactRewound is React for an account whose LEDGER has lost the entry that was
+// the cause of what was published: what the balance says counts, wherever it
+// stands.
+func ReactRewound(p Published, b events.Balance) []events.Signal { return react(p, b, true) }
+
+func react(p Published, b events.Balance, rewound bool) []events.Signal {
+	if again, ok := p.redone(b); ok {
+		p.mark.cause, rewound = again, false
+	}
+	signals := p.pending(b, rewound)
 	slices.SortStableFunc(signals, func(a, b events.Signal) int {
-		return cmp.Or(
-			cmp.Compare(a.Cause.Sequence, b.Cause.Sequence),
-			cmp.Compare(a.Cause.Index, b.Cause.Index),
-			cmp.Compare(rank(a.Kind), rank(b.Kind)),
-		)
+		return cmp.Or(comparePlace(a.Cause, b.Cause), cmp.Compare(rank(a.Kind), rank(b.Kind)))
 	})
 	for i := range signals {
 		signals[i].Sequence = p.sequence + 1 + uint64(i)
@@ -68,16 +88,29 @@ func React(p Published, b events.Balance) []events.Signal {
 	return signals
 }
 
+// redone finds the cause of the mark at another place of the ledger: its entry
+// was lost, and the same usage event was charged or the same grant issued again.
+func (p Published) redone(b events.Balance) (events.Cause, bool) {
+	was := p.mark.cause
+	for _, l := range b.Levels {
+		if c := l.Since; c != nil && c.ID != "" && c.ID == was.ID && c.Source == was.Source && c.Kind == was.Kind && reusedOrAfter(*c, was) {
+			return *c, true
+		}
+	}
+	return events.Cause{}, false
+}
+
 // pending returns the signals to publish of b, those of kind low from the
-// highest level down.
-func (p Published) pending(b events.Balance) []events.Signal {
+// highest level down. Exhausted and restored take turns, whatever their causes:
+// an account is told how it stands.
+func (p Published) pending(b events.Balance, rewound bool) []events.Signal {
 	stop, ok := hardStop(b.Levels)
 	if ok && stop.Reached && p.exhausted {
 		return nil // as it was told; what lay between, nobody saw
 	}
 	var signals []events.Signal
 	for i, l := range lows(b.Levels) {
-		if l.Reached && l.Since != nil && p.owesLow(i, *l.Since, b.Levels) {
+		if l.Reached && l.Since != nil && p.owesLow(i, *l.Since, b.Levels, rewound) {
 			signals = append(signals, signal(events.SignalLow, b, l, *l.Since))
 		}
 	}
@@ -85,7 +118,7 @@ func (p Published) pending(b events.Balance) []events.Signal {
 	case !ok:
 	case !stop.Reached && p.exhausted:
 		signals = append(signals, signal(events.SignalRestored, b, stop, restoredBy(stop, b)))
-	case stop.Reached && stop.Since != nil && p.owesStop(*stop.Since):
+	case stop.Reached && stop.Since != nil:
 		signals = append(signals, signal(events.SignalExhausted, b, stop, *stop.Since))
 	}
 	return signals
@@ -93,9 +126,14 @@ func (p Published) pending(b events.Balance) []events.Signal {
 
 // owesLow reports whether the i-th of the low levels, reached by cause c, comes
 // after the mark. When the terms no longer name the level the mark stands at,
-// all low levels of that cause count as published: nothing is said twice.
-func (p Published) owesLow(i int, c events.Cause, levels []events.Level) bool {
-	at := comparePlace(mark{sequence: c.Sequence, index: c.Index}, p.mark)
+// all low levels of that cause count as published: nothing is said twice. When
+// LEDGER has lost the cause of the mark, what it lost tells what was said: what
+// is recorded later is news.
+func (p Published) owesLow(i int, c events.Cause, levels []events.Level, rewound bool) bool {
+	if rewound {
+		return c.At.After(p.mark.cause.At)
+	}
+	at := comparePlace(c, p.mark.cause)
 	if at != 0 || rank(p.mark.kind) != rank(events.SignalLow) {
 		return at > 0 || at == 0 && rank(p.mark.kind) < rank(events.SignalLow)
 	}
@@ -108,18 +146,15 @@ func (p Published) owesLow(i int, c events.Cause, levels []events.Level) bool {
 	return i > published
 }
 
-func (p Published) owesStop(c events.Cause) bool {
-	at := comparePlace(mark{sequence: c.Sequence, index: c.Index}, p.mark)
-	return at > 0 || at == 0 && rank(p.mark.kind) < rank(events.SignalExhausted)
-}
-
 // restoredBy is the entry that lifted the account above its hard stop. Changed
 // terms can do so without crossing the level; then it is the account's last.
 func restoredBy(stop events.Level, b events.Balance) events.Cause {
 	if stop.Since != nil {
 		return *stop.Since
 	}
-	return events.Cause{Sequence: b.Sequence, Index: b.Index, Kind: events.EntryAccount, At: b.At}
+	c := placeOf(b)
+	c.Kind = events.EntryAccount
+	return c
 }
 
 func signal(kind events.SignalKind, b events.Balance, l events.Level, c events.Cause) events.Signal {
@@ -148,10 +183,21 @@ func hardStop(levels []events.Level) (events.Level, bool) {
 	return levels[i], true
 }
 
-// comparePlace compares where two causes stand in the ledger.
-func comparePlace(a, b mark) int {
-	return cmp.Or(cmp.Compare(a.sequence, b.sequence), cmp.Compare(a.index, b.index))
+// placeOf is the place of the account's last entry.
+func placeOf(b events.Balance) events.Cause {
+	return events.Cause{Sequence: b.Sequence, Index: b.Index, At: b.At}
 }
+
+// comparePlace compares where two causes stand in the ledger.
+func comparePlace(a, b events.Cause) int {
+	return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.Index, b.Index))
+}
+
+// reused reports that a does not stand behind b and was recorded later all the
+// same: LEDGER lost its end with b, and gave the sequence out again.
+func reused(a, b events.Cause) bool { return a.Sequence <= b.Sequence && a.At.After(b.At) }
+
+func reusedOrAfter(a, b events.Cause) bool { return comparePlace(a, b) > 0 || reused(a, b) }
 
 // rank orders the signals of one cause.
 func rank(k events.SignalKind) int {
