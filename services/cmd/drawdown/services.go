@@ -139,27 +139,30 @@ func (w *world) rater(ctx context.Context) error {
 		return err
 	}
 	return rater.New(rater.Config{
-		Broker: w.broker, Share: share, Partitions: w.streams.Partitions, MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("rater"), Metrics: w.registry,
+		Broker: w.broker, Share: share, Partitions: w.streams.Partitions, Installation: w.streams.Installation,
+		StateDir: w.state.Dir, Horizon: w.app.cfg.DedupHorizon, MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("rater"), Metrics: w.registry,
 	}).Run(ctx)
 }
 
 func (w *world) balances() (*balances.Projector, error) {
-	broker, err := stream.NewBroker(w.nc)
+	share, err := w.share(lease.Balances, w.streams.Partitions)
 	if err != nil {
 		return nil, err
 	}
 	return balances.New(balances.Config{
-		Broker: broker, Partitions: w.streams.Partitions, Logger: w.logger("projector"), Registerer: w.registry,
+		Broker: w.broker, Share: share, Partitions: w.streams.Partitions, Installation: w.streams.Installation, Now: config.Clock(),
+		Snapshots: snapshot.NewStore(w.broker), Logger: w.logger("projector"), Registerer: w.registry,
 	})
 }
 
 func (w *world) clickhouse(ctx context.Context, dsn string) error {
-	broker, err := stream.NewBroker(w.nc)
+	share, err := w.share(lease.ClickHouse, 1)
 	if err != nil {
 		return err
 	}
 	p, err := clickhouse.New(clickhouse.Config{
-		DSN: dsn, Broker: broker, Installation: w.streams.Installation, Snapshots: snapshot.NewStore(broker), FlushEvery: w.app.cfg.FlushInterval, Logger: w.logger("projector"), Metrics: w.registry,
+		Broker: w.broker, Share: share, Installation: w.streams.Installation, DSN: dsn, FlushEvery: w.app.cfg.FlushInterval,
+		Snapshots: snapshot.NewStore(w.broker), Logger: w.logger("projector"), Metrics: w.registry,
 	})
 	if err != nil {
 		return err

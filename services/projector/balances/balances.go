@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drawdown-credits/drawdown/services/internal/lease"
+	"github.com/drawdown-credits/drawdown/services/internal/snapshot"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -26,6 +27,14 @@ type Config struct {
 	// Now is the local clock, which says when to look whether time changed an
 	// account; default time.Now. The ledger's own clock decides.
 	Now func() time.Time
+	// Snapshots keep states of the fold, from which a partition starts when they
+	// are of Installation; default none.
+	Snapshots    snapshot.Store
+	Installation string
+	// A snapshot is saved after SnapshotEntries entries (default 200,000), and
+	// after SnapshotEvery (default 5 minutes) when there were any.
+	SnapshotEntries int
+	SnapshotEvery   time.Duration
 	// AnswerWithin is how old a command may be, by the ledger's clock, when a
 	// partition is gained and still be answered; default 10 s. Nobody waits
 	// longer.
@@ -41,6 +50,7 @@ type Projector struct {
 	expects int // partitions, before it is ready at all
 	metrics *metrics
 	scanner scanner
+	saves   chan struct{} // one snapshot is held and saved at a time
 
 	mu   sync.Mutex
 	held map[int]*partition
@@ -51,7 +61,7 @@ func New(c Config) (*Projector, error) {
 	if c.Partitions < 1 {
 		return nil, errors.New("project balances: the number of partitions is missing")
 	}
-	p := &Projector{expects: 1, held: map[int]*partition{}}
+	p := &Projector{expects: 1, saves: make(chan struct{}, 1), held: map[int]*partition{}}
 	if c.Share == nil {
 		c.Share, p.expects = lease.All(c.Partitions), c.Partitions
 	}
@@ -59,6 +69,8 @@ func New(c Config) (*Projector, error) {
 		c.Now = time.Now
 	}
 	c.AnswerWithin = cmp.Or(c.AnswerWithin, answerWithin)
+	c.SnapshotEntries = cmp.Or(c.SnapshotEntries, snapshotEntries)
+	c.SnapshotEvery = cmp.Or(c.SnapshotEvery, snapshotEvery)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -75,8 +87,10 @@ func New(c Config) (*Projector, error) {
 }
 
 const (
-	answerWithin = 10 * time.Second
-	retryDelay   = 250 * time.Millisecond
+	answerWithin    = 10 * time.Second
+	snapshotEntries = 200_000
+	snapshotEvery   = 5 * time.Minute
+	retryDelay      = 250 * time.Millisecond
 )
 
 // Status is how far one partition has come.
@@ -128,7 +142,7 @@ func (p *Projector) Run(ctx context.Context) error {
 
 // work projects one partition for as long as it is held.
 func (p *Projector) work(ctx context.Context, held *lease.Held) {
-	partition := newPartition(held, &p.config, p.metrics, &p.scanner)
+	partition := p.newPartition(held)
 	p.mu.Lock()
 	p.held[held.Partition] = partition
 	p.mu.Unlock()

@@ -6,12 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/ledger"
+	"github.com/go-json-experiment/json"
 )
 
 // broadcaster is the partition that shows plans and rate cards and answers
@@ -26,14 +24,15 @@ type fold struct {
 	mark     stream.Mark // the last LEDGER message folded
 	postings []ledger.Posting
 
+	ticked  uint64 // the partition's last message of the clock
+	entries uint64 // folded by this process
+
 	answerSince time.Time // commands stored later are answered; zero until begun
 
 	touched     map[string]struct{} // accounts
 	touchedKeys map[string]struct{} // of the catalog
 	places      map[string]place    // of the partition's catalog keys
 	replies     []reply
-
-	entries prometheus.Counter
 }
 
 // repliesMax bounds the answers that wait for the buckets. Only a partition that
@@ -46,9 +45,9 @@ type reply struct {
 	body    []byte
 }
 
-func newFold(number, partitions int, entries prometheus.Counter) *fold {
+func newFold(number, partitions int) *fold {
 	return &fold{
-		number: number, partitions: partitions, state: ledger.New(), entries: entries,
+		number: number, partitions: partitions, state: ledger.New(),
 		touched: map[string]struct{}{}, touchedKeys: map[string]struct{}{}, places: map[string]place{},
 	}
 }
@@ -95,7 +94,10 @@ func (f *fold) message(m stream.Message) error {
 		f.note(e, decision, place{sequence: m.Sequence, index: i, at: m.Time.UnixMicro()})
 	}
 	f.mark = stream.MarkOf(m)
-	f.entries.Add(float64(len(chunk.Entries)))
+	f.entries += uint64(len(chunk.Entries))
+	if m.Subject == events.LedgerSubject(f.number, events.WriterClock) {
+		f.ticked = m.Sequence
+	}
 	if len(chunk.Entries) == 0 {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,24 +35,41 @@ type partition struct {
 	clock    clock
 	status   status
 
+	complaint string // the last reason to follow again
+
+	verified stream.Mark // that the ledger held when it was last looked at
+	suspect  *suspect    // why the partition stopped, if it is a value
+
+	saved        stream.Mark // of the last snapshot
+	savedEntries uint64      // folded by then
+	savedAt      time.Time
+	saves        chan struct{} // taken while one is saved
+	saving       sync.WaitGroup
+	unsaved      atomic.Bool // it failed
+
+	folded  prometheus.Counter
 	lag     prometheus.Gauge
 	stopped prometheus.Gauge
 }
 
-func newPartition(held *lease.Held, c *Config, m *metrics, s *scanner) *partition {
+func (projector *Projector) newPartition(held *lease.Held) *partition {
+	c, m := &projector.config, projector.metrics
 	newBucket := func(name string) *bucket {
 		return &bucket{log: c.Broker.Log(bucketLog(name)), prefix: bucketPrefix(name), puts: m.puts.WithLabelValues(name)}
 	}
 	label := strconv.Itoa(held.Partition)
 	p := &partition{
-		fold:     newFold(held.Partition, c.Partitions, m.entries.WithLabelValues(label)),
+		fold:     newFold(held.Partition, c.Partitions),
 		config:   c,
 		held:     held,
-		scanner:  s,
+		scanner:  &projector.scanner,
 		ledger:   c.Broker.Log(events.StreamLedger),
 		balances: newBucket(events.BucketBalances),
 		catalog:  newBucket(events.BucketCatalog),
 		status:   status{Status: Status{Partition: held.Partition}},
+		savedAt:  c.Now(),
+		saves:    projector.saves,
+		folded:   m.entries.WithLabelValues(label),
 		lag:      m.lag.WithLabelValues(label),
 		stopped:  m.stopped.WithLabelValues(label),
 	}
@@ -61,24 +79,38 @@ func newPartition(held *lease.Held, c *Config, m *metrics, s *scanner) *partitio
 
 // run follows the ledger until ctx ends.
 func (p *partition) run(ctx context.Context) {
+	defer p.saving.Wait()
 	for ctx.Err() == nil {
 		p.report(lease.StateStarting, 0, nil)
 		err := p.follow(ctx)
-		if ctx.Err() != nil {
-			return
-		}
+		live := p.status.get().Live
 		p.status.update(func(s *Status) { s.Live = false })
 		var unreadable *unreadableError
-		if errors.As(err, &unreadable) {
+		var rewound *stream.RewindError
+		switch {
+		case ctx.Err() != nil && live:
+			p.leave(ctx)
+		case ctx.Err() != nil:
+		case errors.As(err, &unreadable):
 			p.stop(err, unreadable.sequence)
 			<-ctx.Done()
-			return
+		case errors.As(err, &rewound):
+			p.stop(err, rewound.Mark.Sequence)
+			_ = p.awaitMended(ctx) // or until ctx ends
+		default:
+			p.complain(err, live)
+			p.report(lease.StateRetrying, 0, err)
+			_ = pause.For(ctx, retryDelay)
 		}
+	}
+}
+
+// complain says why the partition starts to follow again, once while it stays
+// the same.
+func (p *partition) complain(err error, live bool) {
+	if text := err.Error(); live || text != p.complaint {
+		p.complaint = text
 		p.config.Logger.Warn("partition starts to follow again", "partition", p.number, "err", err)
-		p.report(lease.StateRetrying, 0, err)
-		if pause.For(ctx, retryDelay) != nil {
-			return
-		}
 	}
 }
 
@@ -105,7 +137,15 @@ func (p *partition) report(state string, lag uint64, err error) {
 func (p *partition) follow(ctx context.Context) error {
 	lost, quiet := p.config.Broker.Interrupted()
 	defer quiet()
+	if err := p.verifyFold(ctx); err != nil {
+		return err
+	}
 	scan := p.scanner.request(p.number)
+	if p.mark.Sequence == 0 {
+		if err := p.restore(ctx); err != nil {
+			return err
+		}
+	}
 	reader, err := p.ledger.Read(ctx, stream.From{Sequence: p.mark.Sequence + 1}, events.PartitionLedgerSubjects(p.number)...)
 	if err != nil {
 		return err
@@ -137,7 +177,7 @@ func (p *partition) catchUp(ctx context.Context, reader *stream.Reader, lost <-c
 		return nil, err
 	}
 	for p.mark.Sequence < end && unreadable == nil {
-		batch, err := p.next(ctx, reader, lost)
+		batch, err := p.next(ctx, reader, lost, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +207,8 @@ func (p *partition) end(ctx context.Context) (uint64, error) {
 	return end, nil
 }
 
-// adopt takes over what a scan found in the buckets.
+// adopt takes over what a scan found in the buckets, if it was built on this
+// ledger.
 func (p *partition) adopt(ctx context.Context, s *scan) error {
 	select {
 	case <-s.done:
@@ -178,17 +219,19 @@ func (p *partition) adopt(ctx context.Context, s *scan) error {
 		return s.err
 	}
 	p.balances.known, p.catalog.known = s.balances[p.number], s.catalog[p.number]
-	return nil
+	return p.verifyBuckets(ctx)
 }
 
 // live folds what comes. While the puts of one batch wait for their acks the
 // next batch fills, so puts are coalesced just as much as there is traffic.
 func (p *partition) live(ctx context.Context, reader *stream.Reader, lost <-chan struct{}) error {
+	verify := time.NewTicker(verifyEvery)
+	defer verify.Stop()
 	for {
 		if err := p.tick(ctx); err != nil {
 			return err
 		}
-		batch, err := p.next(ctx, reader, lost)
+		batch, err := p.next(ctx, reader, lost, verify.C)
 		if err != nil {
 			return err
 		}
@@ -199,11 +242,13 @@ func (p *partition) live(ctx context.Context, reader *stream.Reader, lost <-chan
 		if unreadable != nil {
 			return unreadable
 		}
+		p.saveWhenDue(ctx)
 	}
 }
 
-// next waits for messages, at most until it is time to look at the clock.
-func (p *partition) next(ctx context.Context, reader *stream.Reader, lost <-chan struct{}) ([]stream.Message, error) {
+// next waits for messages, at most until it is time to look at the clock, or
+// whether the ledger still holds what was folded.
+func (p *partition) next(ctx context.Context, reader *stream.Reader, lost <-chan struct{}, verify <-chan time.Time) ([]stream.Message, error) {
 	var due <-chan time.Time
 	if d, ok := p.clock.until(p.state, p.config.Now()); ok {
 		timer := time.NewTimer(d)
@@ -216,6 +261,8 @@ func (p *partition) next(ctx context.Context, reader *stream.Reader, lost <-chan
 		batch = append(batch, m)
 	case <-due:
 		return nil, nil
+	case <-verify:
+		return nil, p.verifyFold(ctx)
 	case <-lost:
 		return nil, errInterrupted
 	case <-ctx.Done():
@@ -235,6 +282,8 @@ func (p *partition) next(ctx context.Context, reader *stream.Reader, lost <-chan
 
 // apply folds a batch up to a message that is not the ledger's.
 func (p *partition) apply(state string, batch []stream.Message) error {
+	entries := p.entries
+	defer func() { p.folded.Add(float64(p.entries - entries)) }()
 	for _, m := range batch {
 		if err := p.message(m); err != nil {
 			return err
