@@ -17,6 +17,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/services/internal/config"
 	"github.com/drawdown-credits/drawdown/services/internal/engine"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/natsserver"
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
@@ -186,7 +187,7 @@ func (a *app) serve(ctx context.Context, w *world, in *installation, demo bool) 
 	group.Go(func() error { return w.projector(ctx, folded, dsn) })
 	group.Go(func() error { return w.enforcer(ctx) })
 	group.Go(func() error {
-		if err := a.awaitFolded(ctx, folded); err != nil {
+		if err := w.awaitFolded(ctx, folded); err != nil {
 			return err
 		}
 		return w.gateway(ctx, in.listener, in.key, dsn)
@@ -215,18 +216,22 @@ func (a *app) welcome(ctx context.Context, w *world, in *installation, demo bool
 	return nil
 }
 
-// awaitFolded waits until all balances stand at the end of the ledger, and says
-// so if that takes long.
-func (a *app) awaitFolded(ctx context.Context, folded *balances.Projector) error {
+// awaitFolded waits until all balances here stand at the end of the ledger, and
+// says so if that takes long. When others have all partitions, theirs count.
+func (w *world) awaitFolded(ctx context.Context, folded *balances.Projector) error {
 	const tellAfter = 2 * time.Second
 	began, told := time.Now(), time.Time{}
 	for !folded.Ready() {
 		if time.Since(began) > tellAfter && time.Since(told) > tellAfter {
+			here := folded.Status()
+			if len(here) == 0 && w.foldedElsewhere(ctx) {
+				return nil
+			}
 			through := uint64(0)
-			for _, s := range folded.Status() {
+			for _, s := range here {
 				through = max(through, s.Sequence)
 			}
-			a.progress("  ledger      folding the balances, at sequence %d", through)
+			w.app.progress("  ledger      folding the balances, at sequence %d", through)
 			told = time.Now()
 		}
 		if err := pause.For(ctx, readyPoll/5); err != nil {
@@ -234,6 +239,21 @@ func (a *app) awaitFolded(ctx context.Context, folded *balances.Projector) error
 		}
 	}
 	return nil
+}
+
+// foldedElsewhere reports whether other instances have the balances of all
+// partitions at the end of the ledger.
+func (w *world) foldedElsewhere(ctx context.Context) bool {
+	standing, err := lease.Read(ctx, w.broker)
+	if err != nil {
+		return false // asked again
+	}
+	for p := range w.streams.Partitions {
+		if standing.Leases[lease.Balances][p].Report.State != lease.StateLive {
+			return false
+		}
+	}
+	return true
 }
 
 // listen opens a TCP listener; flag is what chooses another address.
