@@ -150,8 +150,8 @@ func (w *world) balances() (*balances.Projector, error) {
 		return nil, err
 	}
 	return balances.New(balances.Config{
-		Broker: w.broker, Share: share, Partitions: w.streams.Partitions, Now: config.Clock(),
-		Logger: w.logger("projector"), Registerer: w.registry,
+		Broker: w.broker, Share: share, Partitions: w.streams.Partitions, Installation: w.streams.Installation, Now: config.Clock(),
+		Snapshots: snapshot.NewStore(w.broker), Logger: w.logger("projector"), Registerer: w.registry,
 	})
 }
 
