@@ -75,8 +75,7 @@ func (f *filler) settle(ctx context.Context, index int) error {
 		f.chunk.duplicate(at)
 		return nil
 	}
-	// Compared with the time in the stream, so that every run decides alike.
-	if p := events.CheckTime(item.Usage, f.message.Time, f.config.MaxAhead); p != nil {
+	if p := f.checkTime(item.Usage); p != nil {
 		f.reject(at, item, p.Code, p.Error())
 		return nil
 	}
@@ -98,6 +97,15 @@ func (f *filler) settle(ctx context.Context, index int) error {
 		Amount: charge.Amount, Card: card.Name(), Version: card.Version(), Rule: charge.Rule, Arithmetic: charge.Arithmetic,
 	}, key, len(item.Raw))
 	return nil
+}
+
+// checkTime compares the time of u with the time in the stream, so that every run
+// decides alike.
+func (f *filler) checkTime(u events.Usage) *events.Problem {
+	if p := events.CheckTime(u, f.message.Time, f.config.MaxAhead); p != nil {
+		return p
+	}
+	return events.CheckAge(u, f.message.Time, f.config.Horizon, f.config.MaxAhead)
 }
 
 var errNoCard = errors.New("no rate card is in force")
