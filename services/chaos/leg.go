@@ -228,10 +228,14 @@ func (l *leg) settle(ctx context.Context, w *world, start time.Time, path string
 	}
 	deadline := time.Now().Add(l.Settle)
 	for told := 0; ; {
-		if r.Audit, err = o.Audit(ctx); err != nil {
-			return err
-		}
-		if !r.Audit.Waiting || time.Now().After(deadline) {
+		switch r.Audit, err = o.Audit(ctx); {
+		case err != nil && (ctx.Err() != nil || time.Now().After(deadline)):
+			return fmt.Errorf("%w\n%s", err, w.tails())
+		case err != nil:
+			fmt.Fprintf(l.out, "  settling: %v\n", err)
+			workload.Pause(ctx, time.Second)
+			continue
+		case !r.Audit.Waiting || time.Now().After(deadline):
 			return nil
 		}
 		if r.Audit.Differences.Count != told {

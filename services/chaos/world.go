@@ -250,7 +250,8 @@ func natsURLOf(proxies []*proxy.Proxy) string {
 
 // connect opens a connection of the harness, directly or through proxies.
 func (w *world) connect(url string) (jetstream.JetStream, error) {
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.RetryOnFailedConnect(true))
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.RetryOnFailedConnect(true),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // its default prints every cut
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
