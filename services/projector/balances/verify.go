@@ -2,6 +2,9 @@ package balances
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
@@ -50,17 +53,52 @@ func (p *partition) verifyFold(ctx context.Context) error {
 	return nil
 }
 
-// verifyBuckets checks that the latest values in the buckets were built on what
-// the ledger still holds. Whatever lost its end last had been written before.
+// verifyBuckets checks that what is in the buckets was built on what the ledger
+// holds: the latest value, and each that stands where the fold knows of no
+// entry. Others are as the fold has them, or are about to be replaced.
 func (p *partition) verifyBuckets(ctx context.Context) error {
 	for _, b := range []*bucket{p.balances, p.catalog} {
 		key, latest := b.newest()
-		if err := latest.verify(ctx, p.ledger); err != nil {
-			p.suspect = &suspect{bucket: b, key: key}
+		if err := p.verifyKey(ctx, b, key, latest); err != nil {
 			return err
+		}
+		for key, k := range b.known {
+			if k.place.sequence == 0 || !p.unknown(b, key, k.place) {
+				continue
+			}
+			if err := p.verifyKey(ctx, b, key, k.place); err != nil {
+				return err
+			}
+			if k.place.sequence <= p.mark.Sequence { // the ledger holds no entry of the key there
+				k.place = place{}
+				b.known[key] = k
+			}
 		}
 	}
 	return nil
+}
+
+// verifyKey checks that the ledger holds what a value was built on.
+func (p *partition) verifyKey(ctx context.Context, b *bucket, key string, at place) error {
+	err := at.verify(ctx, p.ledger)
+	var rewound *stream.RewindError
+	if errors.As(err, &rewound) {
+		p.suspect = &suspect{bucket: b, key: key}
+		return fmt.Errorf("%s of %s stands at a lost message: %w", key, strings.TrimPrefix(b.log.Name(), bucketLog("")), err)
+	}
+	return err
+}
+
+// unknown reports whether at is no place that the fold can have passed on its
+// way to where the key stands.
+func (p *partition) unknown(b *bucket, key string, at place) bool {
+	var own place
+	if b == p.catalog {
+		own = p.places[key]
+	} else {
+		own.sequence, own.index, own.at = p.state.Last(key)
+	}
+	return own.before(at) || !at.before(own) && at.at != 0 && at.at != own.at
 }
 
 // awaitMended drops the fold and waits until the value that was built on a lost

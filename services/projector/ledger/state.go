@@ -117,6 +117,17 @@ func (s *State) Balance(account string) (events.Balance, bool) {
 	return a.balance(), true
 }
 
+// Last returns where the last entry of account stands and its time in
+// microseconds since 1970, as its Balance has them; zeros when the ledger never
+// named it.
+func (s *State) Last(account string) (sequence uint64, index int, at int64) {
+	a, ok := s.accounts[account]
+	if !ok {
+		return 0, 0, 0
+	}
+	return a.clock.sequence, a.clock.index, int64(a.at)
+}
+
 // Account returns the settings of an account as last set, with StartedAt, and
 // whether they were ever set. The caller must not change what they point to.
 func (s *State) Account(id string) (events.Account, bool) {
