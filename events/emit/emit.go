@@ -5,19 +5,54 @@
 // otherwise joins the next message. So there is no lingering when little is
 // sent, and full messages when much is.
 //
-// An event is acknowledged only when the USAGE stream has stored it. Until then
-// it is published again after every failure that may pass, up to its deadline.
-// That is safe because a usage event counts once, by its source and id. An
-// event is never dropped without its error being reported, memory is bounded,
-// and a full Emitter makes Emit wait. Events may be stored in another order
-// than they were emitted in.
+// An event is acknowledged only when it is kept: the USAGE stream has stored it,
+// or the spool has synced it to this machine's disk. An event is never dropped
+// without its error being reported, memory is bounded, and a full Emitter makes
+// Emit wait.
+//
+// # Without a spool
+//
+// An event is published again after every failure that may pass, up to its
+// deadline, and then fails with ErrUnacknowledged. Events that met a failure may
+// be stored in another order than they were emitted in.
+//
+// # With a spool
+//
+// An event that is not acknowledged goes to the spool instead: at once while the
+// server is not reached or the stream refuses, after AckTimeout when there is no
+// answer, and at its deadline. Its Receipt then says nil, and Spooled. What the
+// spool holds is delivered whenever the stream takes it, by this process or by
+// the next one that opens the folder, and leaves the spool only when the stream
+// has acknowledged it. Use a connection that never gives up, also at the start:
+//
+//	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
+//	emitter, err := emit.New(nc, emit.Options{Spool: emit.Spool{Dir: "/var/lib/chat/usage"}})
+//
+// While the spool holds events of a partition, later ones of it go behind those,
+// so an account's events keep their order across an outage. Only messages in
+// flight at the moment of a failure may change places: those before and after
+// keep theirs, and with InFlight 1 all do.
+//
+// A crash, and a failure whose outcome is unknown, may deliver events again. That
+// is safe: a usage event counts once by its source and id, within the
+// installation's dedup horizon. An event that is delivered later than that is
+// still sent, and kept by the rater as a dead letter, too late.
+//
+// When the spool is full, or the disk fails, events wait in memory, where each
+// may still fail at its deadline with the reason, and Emit waits once MaxPending
+// of them do. Nothing that was reported as kept is given up for it. Stats says
+// how full the spool is, and why it takes or delivers nothing.
+//
+// Flush waits until all is stored or spooled, Delivered until the spool is empty
+// too. Close spools what cannot be stored any more and leaves the spool for the
+// next process. A process that is killed loses only events that were never
+// reported as kept.
 package emit
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -25,11 +60,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/events/emit/spool"
 )
-
-// MetadataPartitions is the key of the USAGE stream's metadata that holds the
-// number of partitions.
-const MetadataPartitions = "drawdown_partitions"
 
 // Errors of emitting.
 var (
@@ -40,64 +72,6 @@ var (
 	ErrUnacknowledged = errors.New("event was not acknowledged in time")
 )
 
-// Options configure an Emitter. The zero value of a field means its default.
-type Options struct {
-	// Partitions is the installation's number of partitions. By default it is
-	// read from the USAGE stream's metadata.
-	Partitions int
-	// MaxPending bounds the events that await their acknowledgement, 65536 by
-	// default, and MaxPendingBytes their encoded size, 64 MiB by default. At
-	// either bound Emit waits.
-	MaxPending      int
-	MaxPendingBytes int
-	// MaxBatchEvents and MaxBatchBytes bound one message: by default 500
-	// events and 256 KiB; at most events.MaxBatchEvents and MaxBatchBytes.
-	MaxBatchEvents int
-	MaxBatchBytes  int
-	// InFlight is how many messages of one partition may await their
-	// acknowledgement, 2 by default.
-	InFlight int
-	// Timeout is how long an event is tried for, 30 s by default, unless the
-	// context of Emit has an earlier deadline.
-	Timeout time.Duration
-	// AckTimeout is how long a message's acknowledgement is awaited before it
-	// is published again, 5 s by default.
-	AckTimeout time.Duration
-}
-
-// defaults fills in and bounds o.
-func (o *Options) defaults() error {
-	for _, field := range []struct {
-		name           string
-		value          *int
-		otherwise, max int
-	}{
-		{"MaxPending", &o.MaxPending, 1 << 16, 1 << 30},
-		{"MaxPendingBytes", &o.MaxPendingBytes, 64 << 20, 1 << 40},
-		{"MaxBatchEvents", &o.MaxBatchEvents, 500, events.MaxBatchEvents},
-		{"MaxBatchBytes", &o.MaxBatchBytes, 256 << 10, events.MaxBatchBytes},
-		{"InFlight", &o.InFlight, 2, 1 << 10},
-	} {
-		if *field.value == 0 {
-			*field.value = field.otherwise
-		}
-		if *field.value < 1 || *field.value > field.max {
-			return fmt.Errorf("%s is %d, expected 1 to %d: %w", field.name, *field.value, field.max, events.ErrInvalid)
-		}
-	}
-	o.MaxPendingBytes = max(o.MaxPendingBytes, events.MaxEventBytes) // one event always fits
-	if o.Timeout == 0 {
-		o.Timeout = 30 * time.Second
-	}
-	if o.AckTimeout == 0 {
-		o.AckTimeout = 5 * time.Second
-	}
-	if o.Timeout < 0 || o.AckTimeout < 0 || o.Partitions < 0 {
-		return fmt.Errorf("a timeout or the number of partitions is negative: %w", events.ErrInvalid)
-	}
-	return nil
-}
-
 // Emitter publishes usage events. Its methods may be called from many
 // goroutines. It owns no connection.
 type Emitter struct {
@@ -106,6 +80,8 @@ type Emitter struct {
 	opts       Options
 	gate       *gate
 	partitions []*partition
+	spooler    *spooler // nil without a spool, as is the drainer
+	drainer    *drainer
 
 	stopped context.Context // cancelled when Close gives up
 	stop    context.CancelFunc
@@ -117,49 +93,70 @@ type Emitter struct {
 
 // New returns an Emitter over nc, which stays the caller's and should reconnect
 // for ever (nats.MaxReconnects(-1)). Without Options.Partitions it asks the
-// server, and fails when the USAGE stream is not there or does not say.
+// server, and fails when the USAGE stream is not there or does not say; a spool
+// that was used before remembers, so that only its first start needs the server.
+//
+// With Options.Spool its error is spool.ErrLocked while another process has the
+// folder, spool.ErrFormat for a folder of another version of it, or
+// ErrForeignSpool.
 func New(nc *nats.Conn, opts Options) (*Emitter, error) {
 	if err := opts.defaults(); err != nil {
 		return nil, fmt.Errorf("read emit options: %w", err)
 	}
-	if opts.Partitions == 0 {
-		var err error
-		if opts.Partitions, err = readPartitions(nc); err != nil {
-			return nil, err
-		}
+	if opts.Spool.Dir == "" {
+		return open(nc, opts, nil)
+	}
+	s, err := spool.Open(opts.Spool.Dir, opts.Spool.MaxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("open the spool: %w", err)
+	}
+	e, err := open(nc, opts, s)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return e, nil
+}
+
+// open returns an Emitter with or without a spool.
+func open(nc *nats.Conn, opts Options, s *spool.Spool) (*Emitter, error) {
+	found, err := findPartitions(nc, &opts, s)
+	if err != nil {
+		return nil, err
 	}
 	js, err := jetstream.New(nc,
-		jetstream.WithPublishAsyncMaxPending(opts.Partitions*opts.InFlight+1),
+		jetstream.WithPublishAsyncMaxPending(found.Partitions*(opts.InFlight+1)+1),
 		jetstream.WithPublishAsyncTimeout(opts.AckTimeout))
 	if err != nil {
 		return nil, fmt.Errorf("open jetstream: %w", err)
 	}
 	e := &Emitter{nc: nc, js: js, opts: opts, gate: newGate(opts.MaxPending, opts.MaxPendingBytes)}
 	e.stopped, e.stop = context.WithCancel(context.Background())
-	for i := range opts.Partitions {
-		e.partitions = append(e.partitions, &partition{subject: events.BatchSubject(i)})
+	for i := range found.Partitions {
+		e.partitions = append(e.partitions, &partition{index: i, subject: events.BatchSubject(i)})
+	}
+	if s != nil {
+		e.startSpool(s, found)
 	}
 	return e, nil
 }
 
-// readPartitions asks the USAGE stream how many partitions there are.
-func readPartitions(nc *nats.Conn) (int, error) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return 0, fmt.Errorf("open jetstream: %w", err)
+// startSpool puts s behind every partition.
+func (e *Emitter) startSpool(s *spool.Spool, found usage) {
+	e.spooler = newSpooler(s, e.settle, e.opts.Log)
+	e.drainer = newDrainer(e, e.spooler, found.asked)
+	left := s.Counts()
+	for i, p := range e.partitions {
+		p.spooler, p.kept = e.spooler, left[i]
+		// Without a connection nobody has seen the stream yet: nothing goes to
+		// it before the drainer has.
+		p.failing = e.nc.Status() != nats.CONNECTED
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	stream, err := js.Stream(ctx, events.StreamUsage)
-	if err != nil {
-		return 0, fmt.Errorf("read stream %s: %w", events.StreamUsage, err)
+	if stats := s.Stats(); stats.Events > 0 || stats.Damaged > 0 {
+		e.opts.Log.Info("spool opened with events of an earlier process", "events", stats.Events, "bytes", stats.Bytes,
+			"oldest", stats.Oldest, "damaged_bytes", stats.Damaged)
 	}
-	text := stream.CachedInfo().Config.Metadata[MetadataPartitions]
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		return 0, fmt.Errorf("metadata %s of stream %s is %q, expected the number of partitions", MetadataPartitions, events.StreamUsage, text)
-	}
-	return n, nil
+	go e.spooler.run()
+	go e.drainer.run()
 }
 
 // Emit queues u and returns its Receipt. It waits while the Emitter is full,
@@ -188,14 +185,14 @@ func (e *Emitter) Emit(ctx context.Context, u events.Usage) (*Receipt, error) {
 		e.gate.release(1, len(raw))
 		return nil, ErrClosed
 	}
-	if p.add(item{raw: raw, receipt: receipt, deadline: deadline}, e.opts.InFlight) {
+	if p.add(item{raw: raw, receipt: receipt, deadline: deadline, time: u.Time}, e.opts.InFlight) {
 		e.senders.Add(1)
 		go e.send(p)
 	}
 	return receipt, nil
 }
 
-// EmitWait emits u and waits until the stream has stored it. After an error
+// EmitWait emits u and waits until it is stored or spooled. After an error
 // other than events.ErrInvalid and ErrClosed the event may be stored all the
 // same; emitting it again is safe.
 func (e *Emitter) EmitWait(ctx context.Context, u events.Usage) error {
@@ -206,7 +203,7 @@ func (e *Emitter) EmitWait(ctx context.Context, u events.Usage) error {
 	return receipt.Wait(ctx)
 }
 
-// EmitBatch emits usages and waits until each is stored or refused. The result
+// EmitBatch emits usages and waits until each is stored, spooled or refused. The result
 // holds, for each in order, what EmitWait would return.
 func (e *Emitter) EmitBatch(ctx context.Context, usages []events.Usage) []error {
 	receipts, errs := make([]*Receipt, len(usages)), make([]error, len(usages))
@@ -221,7 +218,7 @@ func (e *Emitter) EmitBatch(ctx context.Context, usages []events.Usage) []error 
 	return errs
 }
 
-// Flush waits until every event emitted before it is acknowledged or has
+// Flush waits until every event emitted before it is stored, spooled or has
 // failed; later ones wait for it. Its error is that of ctx.
 func (e *Emitter) Flush(ctx context.Context) error {
 	if err := e.gate.acquire(ctx, e.opts.MaxPending, e.opts.MaxPendingBytes); err != nil {
@@ -231,9 +228,22 @@ func (e *Emitter) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Close refuses further events, flushes the queued ones and stops. When ctx
-// ends first, what is still queued fails with ErrUnacknowledged and Close
-// returns the error of ctx. Closing again does nothing.
+// Delivered is Flush, and then waits until the spool is empty. Its error is that
+// of ctx, or ErrClosed.
+func (e *Emitter) Delivered(ctx context.Context) error {
+	if err := e.Flush(ctx); err != nil || e.drainer == nil {
+		return err
+	}
+	if err := e.drainer.await(ctx); err != nil {
+		return fmt.Errorf("deliver the spool: %w", err)
+	}
+	return nil
+}
+
+// Close refuses further events, flushes the queued ones and stops. When ctx ends
+// first, what is still queued is spooled, and what cannot be fails with
+// ErrUnacknowledged; Close then returns an error. What is in the spool stays
+// there for the next process. Closing again does nothing.
 func (e *Emitter) Close(ctx context.Context) error {
 	e.mu.Lock()
 	again := e.closed
@@ -244,7 +254,16 @@ func (e *Emitter) Close(ctx context.Context) error {
 	}
 	err := e.Flush(ctx)
 	e.stop()
+	if e.drainer != nil {
+		<-e.drainer.done // it starts senders too
+	}
 	e.senders.Wait()
+	if e.spooler != nil {
+		for _, p := range e.partitions {
+			p.abandon()
+		}
+		err = e.spooler.finish()
+	}
 	e.js.CleanupPublisher()
 	return err
 }

@@ -10,8 +10,8 @@ import (
 // a large one is not passed by small ones for ever.
 type gate struct {
 	mu      sync.Mutex
-	events  int // free
-	bytes   int // free
+	events  int // left
+	bytes   int // left
 	waiting list.List
 }
 
@@ -57,6 +57,13 @@ func (g *gate) release(events, bytes int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.put(events, bytes)
+}
+
+// left returns how much may still be taken.
+func (g *gate) left() (events, bytes int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.events, g.bytes
 }
 
 func (g *gate) take(events, bytes int) bool {

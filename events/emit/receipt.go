@@ -7,18 +7,28 @@ import (
 
 // Receipt is the outcome of one emitted event, once it is known.
 type Receipt struct {
-	done chan struct{}
-	err  error // set before done is closed
+	done    chan struct{}
+	spooled bool  // set before done is closed
+	err     error // likewise
 }
 
 // Done is closed when the outcome is known.
 func (r *Receipt) Done() <-chan struct{} { return r.done }
 
-// Err returns nil when the stream has stored the event, and why not otherwise.
-// It waits until that is known.
+// Err returns nil when the event is kept: stored in the stream, or synced to
+// this machine's spool. Otherwise it returns why not. It waits until that is
+// known.
 func (r *Receipt) Err() error {
 	<-r.done
 	return r.err
+}
+
+// Spooled reports that the event is kept by the spool: on this machine's disk,
+// not in the stream yet. It waits until that is known, and does not change when
+// the event is delivered. Without a spool it is false.
+func (r *Receipt) Spooled() bool {
+	<-r.done
+	return r.spooled
 }
 
 // Wait is Err, but waits no longer than ctx. When ctx ends first its error
@@ -37,7 +47,7 @@ func (r *Receipt) Wait(ctx context.Context) error {
 	}
 }
 
-func (r *Receipt) settle(err error) {
-	r.err = err
+func (r *Receipt) settle(spooled bool, err error) {
+	r.spooled, r.err = spooled, err
 	close(r.done)
 }

@@ -20,7 +20,13 @@ import (
 	"github.com/drawdown-credits/drawdown/events/emit"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(childSpool) != "" {
+		runChild()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const partitions = 4
 
@@ -90,8 +96,14 @@ func stopServer(srv *server.Server) {
 // connect opens a connection that reconnects for ever, until the test ends.
 func connect(tb testing.TB, srv *server.Server) *nats.Conn {
 	tb.Helper()
+	return connectTo(tb, srv.ClientURL())
+}
+
+// connectTo is connect to a server that need not be there yet.
+func connectTo(tb testing.TB, url string) *nats.Conn {
+	tb.Helper()
 	closed := make(chan struct{})
-	nc, err := nats.Connect(srv.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond),
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true), nats.ReconnectWait(20*time.Millisecond),
 		nats.ReconnectJitter(0, 0), nats.ClosedHandler(func(*nats.Conn) { close(closed) }))
 	if err != nil {
 		tb.Fatalf("connect: %v", err)
@@ -159,9 +171,19 @@ func accountUsage(n int, account string) events.Usage {
 	}
 }
 
-// stored reads the whole stream: how often each event id is in it. Every event
-// must decode and stand in its own partition.
+// stored reads the whole stream: how often each event id is in it.
 func stored(tb testing.TB, nc *nats.Conn) map[string]int {
+	tb.Helper()
+	counts := make(map[string]int)
+	for _, u := range storedEvents(tb, nc) {
+		counts[u.ID]++
+	}
+	return counts
+}
+
+// storedEvents reads the whole stream. Every event must decode and stand in its
+// own partition.
+func storedEvents(tb testing.TB, nc *nats.Conn) (usages []events.Usage) {
 	tb.Helper()
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -173,7 +195,6 @@ func stored(tb testing.TB, nc *nats.Conn) map[string]int {
 	if err != nil {
 		tb.Fatalf("open stream: %v", err)
 	}
-	counts := make(map[string]int)
 	for sequence := uint64(1); sequence <= stream.CachedInfo().State.LastSeq; sequence++ {
 		msg, err := stream.GetMsg(ctx, sequence)
 		if err != nil {
@@ -183,10 +204,10 @@ func stored(tb testing.TB, nc *nats.Conn) map[string]int {
 			if item.Err != nil {
 				tb.Fatalf("message %d: %v", sequence, item.Err)
 			}
-			counts[item.Usage.ID]++
+			usages = append(usages, item.Usage)
 		}
 	}
-	return counts
+	return usages
 }
 
 // played stands in the stream's place, so that a test decides when and how the
