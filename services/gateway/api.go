@@ -46,6 +46,7 @@ func (g *Gateway) routes() error {
 	g.historyRoutes()
 	g.signalRoutes()
 	g.deadLetterRoutes()
+	g.statusRoutes()
 	g.healthRoutes()
 	return g.documentRoutes()
 }
