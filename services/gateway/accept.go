@@ -21,7 +21,7 @@ const acceptedTypes = events.ContentTypeEvent + ", " + events.ContentTypeBatch +
 // accept decodes the usage events of a request in any CloudEvents mode and
 // judges them at time now. Either all are valid, or the problem names what is
 // wrong with each that is not.
-func accept(header http.Header, body []byte, now time.Time, maxAhead time.Duration) ([]events.Usage, *Problem) {
+func accept(header http.Header, body []byte, now time.Time, maxAhead, horizon time.Duration) ([]events.Usage, *Problem) {
 	items, p := decode(header, body)
 	if p != nil {
 		return nil, p
@@ -31,7 +31,7 @@ func accept(header http.Header, body []byte, now time.Time, maxAhead time.Durati
 	for i := range items {
 		item := &items[i]
 		if item.Err == nil {
-			item.Err = events.CheckTime(item.Usage, now, maxAhead)
+			item.Err = checkTime(item.Usage, now, maxAhead, horizon)
 		}
 		if item.Err != nil {
 			bad++
@@ -42,6 +42,22 @@ func accept(header http.Header, body []byte, now time.Time, maxAhead time.Durati
 		return nil, refuse(items, bad, body)
 	}
 	return usages, nil
+}
+
+// checkTime refuses what a rater would: better now than by a dead letter. A
+// backfill is for whoever has looked into the ledger, which no caller of HTTP
+// can.
+func checkTime(u events.Usage, now time.Time, maxAhead, horizon time.Duration) *events.Problem {
+	if !u.Backfill.IsZero() {
+		return &events.Problem{
+			Code: events.CodeInvalid, Path: "/drawdownbackfill",
+			Detail: "found a backfill; expected none over HTTP: use drawdown import, which looks into the ledger",
+		}
+	}
+	if p := events.CheckTime(u, now, maxAhead); p != nil {
+		return p
+	}
+	return events.CheckAge(u, now, horizon, maxAhead)
 }
 
 // decode tells the mode and takes the request apart. Its problem is of the

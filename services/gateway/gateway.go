@@ -28,6 +28,7 @@ import (
 
 const (
 	defaultMaxAhead        = 5 * time.Minute
+	defaultHorizon         = 72 * time.Hour
 	defaultDecisionTimeout = 5 * time.Second
 	defaultHeartbeat       = 15 * time.Second
 )
@@ -52,6 +53,9 @@ type Config struct {
 	// MaxAhead is how far in the future the time of a usage event may lie;
 	// default 5 minutes.
 	MaxAhead time.Duration
+	// Horizon is how far in the past it may lie: the dedup horizon of the
+	// raters; default 72 hours.
+	Horizon time.Duration
 	// DecisionTimeout bounds the wait for the fold's answer; default 5 s.
 	DecisionTimeout time.Duration
 	// Heartbeat is how often an idle stream of signals says so; default 15 s.
@@ -110,6 +114,9 @@ func New(c Config) (*Gateway, error) {
 func (c *Config) setDefaults() {
 	if c.MaxAhead == 0 {
 		c.MaxAhead = defaultMaxAhead
+	}
+	if c.Horizon == 0 {
+		c.Horizon = defaultHorizon
 	}
 	if c.DecisionTimeout == 0 {
 		c.DecisionTimeout = defaultDecisionTimeout

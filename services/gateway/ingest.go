@@ -62,7 +62,7 @@ type usageEvent struct {
 }
 
 func (g *Gateway) ingest(ctx context.Context, in *ingestInput) (*ingestOutput, error) {
-	usages, p := accept(in.header, in.RawBody, g.now(), g.MaxAhead)
+	usages, p := accept(in.header, in.RawBody, g.now(), g.MaxAhead, g.Horizon)
 	if p != nil {
 		for _, fault := range p.Errors {
 			g.metrics.refused.WithLabelValues(fault.Code).Inc()

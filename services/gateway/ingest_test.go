@@ -138,6 +138,7 @@ func TestBadUsageEventsAreRefusedWithTheReasonAndNothingIsStored(t *testing.T) {
 		"no content type":          {event(), "", 415, "", ""},
 		"XML":                      {event(), "application/cloudevents+xml", 415, "", ""},
 		"Latin-1":                  {event(), structured + "; charset=latin1", 415, "", ""},
+		"a backfill":               {strings.Replace(event(), "{", `{"drawdownbackfill":"2026-11-01T12:00:00Z",`, 1), structured, 422, "invalid", "/drawdownbackfill"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var headers []string
@@ -161,6 +162,23 @@ func TestBadUsageEventsAreRefusedWithTheReasonAndNothingIsStored(t *testing.T) {
 	}
 	if stored := w.stored(); len(stored) != 0 {
 		t.Errorf("%d bad events are stored", len(stored))
+	}
+}
+
+func TestAnEventBehindTheDedupHorizonIsRefused(t *testing.T) {
+	t.Parallel()
+	const horizon = 10 * time.Hour
+	w := startWith(t, stream.Config{Partitions: partitions}, func(c *gateway.Config) { c.Horizon = horizon })
+	aged := func(age time.Duration) string {
+		return event("time", `"`+time.Now().Add(-age).UTC().Format(time.RFC3339)+`"`)
+	}
+	w.call("POST", "/v1/events", aged(horizon-time.Minute), "Content-Type", structured).want(202)
+	a := w.call("POST", "/v1/events", aged(horizon+time.Minute), "Content-Type", structured).want(422)
+	if p := a.problem(); len(p.Errors) != 1 || p.Errors[0].Code != events.CodeTooLate || p.Errors[0].Path != "/time" {
+		t.Errorf("errors %+v; want too_late", p.Errors)
+	}
+	if stored := w.stored(); len(stored) != 1 {
+		t.Errorf("%d events are stored; want the one within the horizon", len(stored))
 	}
 }
 

@@ -23,6 +23,9 @@ import (
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
 )
 
+// ages is a dedup horizon in which no event of a test is too late.
+const ages = 100 * 365 * 24 * time.Hour
+
 func TestMain(m *testing.M) { enginetest.Main(m) }
 
 // partitions are few, so that a projector starts fast.
@@ -62,7 +65,7 @@ func startWith(t testing.TB, topology stream.Config, configure ...func(*gateway.
 		cancel()
 		_ = emitter.Close(ended) // what is still queued was answered 503
 	})
-	c := gateway.Config{NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter}
+	c := gateway.Config{NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Horizon: ages}
 	for _, f := range configure {
 		f(&c)
 	}

@@ -20,7 +20,7 @@ func (w *world) rate() *world {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r := rater.New(rater.Config{Broker: broker, Partitions: partitions, Logger: slog.New(slog.DiscardHandler)})
+	r := rater.New(rater.Config{Broker: broker, Partitions: partitions, Horizon: ages, Logger: slog.New(slog.DiscardHandler)})
 	go func() { done <- r.Run(ctx) }()
 	w.t.Cleanup(func() {
 		stop()

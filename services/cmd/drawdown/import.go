@@ -48,11 +48,17 @@ func (a *app) importCommand() *cobra.Command {
   cloudevents  one structured CloudEvent a line
 
 Each line's event has an id made from its content and number, so importing a
-file again changes nothing, even after whole lines were added at its end. Lines that cannot be used are reported with their
-number and do not stop the rest.`,
+file again changes nothing, even after whole lines were added at its end. Lines
+that cannot be used are reported with their number and do not stop the rest.
+
+Ids of events older than the dedup horizon (DRAWDOWN_DEDUP_HORIZON) may be forgotten,
+so such events are looked for in the ledger first, and only those that it does
+not charge are sent. That needs the connection to NATS, which takes no key, and
+reads the ledger once for every 200,000 of them.`,
 		Example: `  drawdown import --format combined access.log
   drawdown import --format csv --account code --operation "POST /v1/llm" --time TIMESTAMP \
       --quantity ContextTokens --quantity GeneratedTokens trace.csv`,
+
 		RunE: func(c *cobra.Command, args []string) error { return a.importFile(c.Context(), args[0], s) },
 	}
 	flags := command.Flags()
@@ -76,6 +82,7 @@ number and do not stop the rest.`,
 type importResult struct {
 	Lines    int            `json:"records"`
 	Accepted int            `json:"accepted"`
+	Known    int            `json:"known"` // too old to be remembered, found in the ledger and left out
 	Accounts int            `json:"accounts"`
 	Refused  []importedLine `json:"refused"`
 }
@@ -100,7 +107,11 @@ func (a *app) importFile(ctx context.Context, name string, s importSettings) err
 	if err != nil {
 		return err
 	}
-	job := &importJob{client: client, grant: s.grant, accounts: map[string]bool{}, result: importResult{Refused: []importedLine{}}}
+	job := &importJob{
+		app: a, client: client, grant: s.grant, accounts: map[string]bool{}, result: importResult{Refused: []importedLine{}},
+		oldBefore: time.Now().Add(oldMargin - a.cfg.DedupHorizon),
+	}
+	defer job.close()
 	if err := job.run(ctx, reader); err != nil {
 		return fmt.Errorf("import %s: %w; what was accepted is kept, and importing the file again continues it", name, err)
 	}
@@ -175,24 +186,42 @@ func (a *app) printImport(r importResult) {
 		}
 		fmt.Fprintf(a.out, "line %d: %s\n", line.Line, line.Detail)
 	}
-	fmt.Fprintf(a.out, "%d events of %d accounts accepted, %d lines refused.\n", r.Accepted, r.Accounts, len(r.Refused))
+	known := ""
+	if r.Known > 0 {
+		known = fmt.Sprintf("%d charged before and left out, ", r.Known)
+	}
+	fmt.Fprintf(a.out, "%d events of %d accounts accepted, %s%d lines refused.\n", r.Accepted, r.Accounts, known, len(r.Refused))
 }
 
-// importJob sends records in batches.
+// oldMargin is how near the dedup horizon an event counts as old: it must not
+// become too late on its way.
+const oldMargin = time.Hour
+
+// importJob sends records in batches: old ones after a look into the ledger.
 type importJob struct {
-	client   *client
-	grant    string
-	accounts map[string]bool
-	batch    []importer.Record
-	bytes    int
-	result   importResult
+	app       *app
+	client    *client
+	grant     string
+	oldBefore time.Time
+	accounts  map[string]bool
+	batch     []importer.Record
+	bytes     int
+	old       []importer.Record
+	backfill  *backfiller // nil until an old record comes
+	result    importResult
+}
+
+func (j *importJob) close() {
+	if j.backfill != nil {
+		j.backfill.close()
+	}
 }
 
 func (j *importJob) run(ctx context.Context, reader importer.Reader) error {
 	for {
 		record, err := reader.Next()
 		if errors.Is(err, io.EOF) {
-			return j.send(ctx)
+			return errors.Join(j.send(ctx), j.sendOld(ctx))
 		}
 		if err != nil {
 			return err
@@ -207,13 +236,25 @@ func (j *importJob) run(ctx context.Context, reader importer.Reader) error {
 			j.refuse(record.Line, err.Error())
 			continue
 		}
-		j.batch = append(j.batch, record)
-		if j.bytes += len(encoded) + 1; len(j.batch) >= importBatch || j.bytes >= importBytes {
-			if err := j.send(ctx); err != nil {
-				return err
-			}
+		if err := j.add(ctx, record, len(encoded)); err != nil {
+			return err
 		}
 	}
+}
+
+// add takes a record into its batch and sends that when it is full.
+func (j *importJob) add(ctx context.Context, record importer.Record, size int) error {
+	if record.Usage.Time.Before(j.oldBefore) {
+		if j.old = append(j.old, record); len(j.old) >= backfillBatch {
+			return j.sendOld(ctx)
+		}
+		return nil
+	}
+	j.batch = append(j.batch, record)
+	if j.bytes += size + 1; len(j.batch) >= importBatch || j.bytes >= importBytes {
+		return j.send(ctx)
+	}
+	return nil
 }
 
 func (j *importJob) refuse(line int, detail string) {
@@ -224,7 +265,7 @@ func (j *importJob) refuse(line int, detail string) {
 // refuses are reported with their lines and the rest is sent again.
 func (j *importJob) send(ctx context.Context) error {
 	for len(j.batch) > 0 {
-		if err := j.grantNew(ctx); err != nil {
+		if err := j.grantNew(ctx, j.batch); err != nil {
 			return err
 		}
 		err := j.post(ctx)
@@ -242,13 +283,9 @@ func (j *importJob) send(ctx context.Context) error {
 }
 
 func (j *importJob) post(ctx context.Context) error {
-	usages := make([]events.Usage, len(j.batch))
-	for i, record := range j.batch {
-		usages[i] = record.Usage
-	}
-	body, err := events.EncodeBatch(usages)
+	body, err := events.EncodeBatch(usagesOf(j.batch))
 	if err != nil {
-		return fmt.Errorf("encode %d events: %w", len(usages), err)
+		return fmt.Errorf("encode %d events: %w", len(j.batch), err)
 	}
 	for attempt := 1; ; attempt++ {
 		_, err = j.client.call(ctx, http.MethodPost, "/v1/events", events.ContentTypeBatch, body, nil)
@@ -290,10 +327,10 @@ func (j *importJob) drop(p *problem) bool {
 
 // grantNew grants to accounts seen for the first time. The grant's id is the
 // same each time, so importing again grants nothing.
-func (j *importJob) grantNew(ctx context.Context) error {
+func (j *importJob) grantNew(ctx context.Context, records []importer.Record) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(grantsAtOnce)
-	for _, record := range j.batch {
+	for _, record := range records {
 		account := record.Usage.Account
 		if j.accounts[account] {
 			continue

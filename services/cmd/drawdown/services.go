@@ -228,7 +228,7 @@ func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn str
 	defer func() { _ = history.Close() }() // nothing is written over it
 	g, err := gateway.New(gateway.Config{
 		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, Stopped: w.health.Stopped, APIKey: key,
-		MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
+		MaxAhead: w.app.cfg.MaxAhead, Horizon: w.app.cfg.DedupHorizon, Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
 	})
 	if err != nil {
 		return err
