@@ -63,7 +63,27 @@ type Projection struct {
 	status *status
 
 	snapshotEntries int
+	swapGrace       time.Duration
+	ending          *ending // nil when it never ends by itself
+	only            uint64  // generation to which it writes; 0 means any
 }
+
+// ending ends a projection behind a LEDGER sequence, with no batch half sent.
+type ending struct {
+	asked chan struct{} // is closed when until is set
+	until uint64
+}
+
+func newEnding() *ending { return &ending{asked: make(chan struct{})} }
+
+// after asks, once, to end as soon as everything through sequence until is sent.
+func (e *ending) after(until uint64) {
+	e.until = until
+	close(e.asked)
+}
+
+// errEnded reports that a projection has gone as far as it was asked to.
+var errEnded = errors.New("the projection has gone as far as it was to")
 
 // New prepares a projection. It connects to nothing yet.
 func New(config Config) (*Projection, error) {
@@ -78,7 +98,7 @@ func New(config Config) (*Projection, error) {
 	}
 	p := &Projection{
 		config: config, key: keyLive, store: config.Store, limits: defaultLimits, log: config.Logger, status: newStatus(),
-		snapshotEntries: snapshotEntries,
+		snapshotEntries: snapshotEntries, swapGrace: swapGrace,
 	}
 	if config.BatchRows > 0 {
 		p.limits.rows = config.BatchRows

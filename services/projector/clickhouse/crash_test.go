@@ -58,7 +58,7 @@ func port(t testing.TB, dsn string) int {
 }
 
 func TestKillingEngineAndProjectorAtAnyMomentLosesAndDoublesNothing(t *testing.T) {
-	const kills = 16
+	const kills = 8
 	w, e := newWorld(t, 2), newCrashable(t)
 	dsn := e.NativeDSN(engine.Database)
 	p := w.projection(dsn, 40)
@@ -93,7 +93,7 @@ func TestKillingEngineAndProjectorAtAnyMomentLosesAndDoublesNothing(t *testing.T
 func TestProjectorsThatStopAtAnyMomentLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	w, dsn := newWorld(t, 3), enginetest.Database(t)
-	for range 15 {
+	for range 8 {
 		w.write(25)
 		p := w.projection(dsn, 5+w.random.IntN(60))
 		stop := run(t, p)

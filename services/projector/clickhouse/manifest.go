@@ -46,6 +46,10 @@ type agreed struct {
 	Mark       stream.Mark `json:"mark"`
 	LedgerRows int         `json:"ledger_rows"`
 	UsageRows  int         `json:"usage_rows"`
+	// Complete says that it must not be sent again. What follows from exchanged
+	// tables would not recognise it: ClickHouse's views sign the tokens of what
+	// they insert, and these are other views.
+	Complete bool `json:"complete,omitzero"`
 }
 
 // swap is an exchange of tables that has begun.

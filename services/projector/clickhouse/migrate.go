@@ -19,6 +19,10 @@ func Migrate(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
+	return migrate(ctx, options)
+}
+
+func migrate(ctx context.Context, options *driver.Options) error {
 	if err := ensureDatabase(ctx, options); err != nil {
 		return err
 	}

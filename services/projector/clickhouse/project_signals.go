@@ -87,13 +87,33 @@ func (p *Projection) projectSignals(ctx context.Context, generation uint64) erro
 			return err
 		}
 		block := Block{Table: TableSignals, Token: taken.token(events.StreamSignals), Span: taken, Generation: generation, content: rows}
-		if err := p.retry(ctx, "insert signals", func(int) error { return p.sendSignals(ctx, block) }); err != nil {
+		if err := p.retry(ctx, "insert signals", func(attempt int) error {
+			if attempt > 0 {
+				if err := p.unchanged(ctx, generation); err != nil {
+					return err
+				}
+			}
+			return p.sendSignals(ctx, block)
+		}); err != nil {
 			return err
 		}
 		p.status.rows(TableSignals, rows.rows())
 		p.status.written(events.StreamSignals, taken.Last)
 		rows.reset()
 	}
+}
+
+// unchanged returns errOvertaken when the tables are, or are about to be,
+// others than those that signals were written to.
+func (p *Projection) unchanged(ctx context.Context, generation uint64) error {
+	now := newAgreement(p.config.Broker, p.key)
+	if err := now.read(ctx); err != nil {
+		return err
+	}
+	if now.manifest.Generation != generation || now.manifest.Swap.Generation > 0 {
+		return errOvertaken
+	}
+	return nil
 }
 
 // fillSignals waits for a signal and takes those that are there with it. A

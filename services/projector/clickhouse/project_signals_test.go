@@ -12,23 +12,29 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
 )
 
+// signal publishes a signal.
+func (w *world) signal(account string, sequence uint64, kind events.SignalKind) {
+	w.t.Helper()
+	at := time.Date(2026, 6, 7, 8, 9, 10, 11000, time.UTC)
+	header, body, err := events.EncodeSignal(events.Signal{
+		Account: account, Kind: kind, Sequence: sequence, Threshold: "20%", Scope: events.ScopeAccount, At: at,
+		Balance: events.SignalBalance{Available: -5, Held: 6, Overage: 7},
+		Cause:   events.Cause{Sequence: 8, Index: 9, Kind: events.EntryDebit, At: at, Source: "/s", ID: "e"},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := w.js.PublishMsg(w.t.Context(), &nats.Msg{Subject: events.SignalSubject(kind, account), Header: header, Data: body}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func TestEachSignalIsOneRowAlsoAfterARestart(t *testing.T) {
 	t.Parallel()
 	w, dsn := newWorld(t, 20), enginetest.Database(t)
-	at := time.Date(2026, 6, 7, 8, 9, 10, 11000, time.UTC)
 	want := map[string]string{}
 	publish := func(account string, sequence uint64, kind events.SignalKind) {
-		header, body, err := events.EncodeSignal(events.Signal{
-			Account: account, Kind: kind, Sequence: sequence, Threshold: "20%", Scope: events.ScopeAccount, At: at,
-			Balance: events.SignalBalance{Available: -5, Held: 6, Overage: 7},
-			Cause:   events.Cause{Sequence: 8, Index: 9, Kind: events.EntryDebit, At: at, Source: "/s", ID: "e"},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.js.PublishMsg(t.Context(), &nats.Msg{Subject: events.SignalSubject(kind, account), Header: header, Data: body}); err != nil {
-			t.Fatal(err)
-		}
+		w.signal(account, sequence, kind)
 		want[fmt.Sprint(account, " ", sequence)] = string(kind) + " 20% account -5 6 7 8 9 debit /s e"
 	}
 	project := func(through uint64) {

@@ -30,7 +30,7 @@ func (p position) promises(m manifest) ([]promise, error) {
 		return p.adopt() // no manifest yet, or the streams lost its end: every row says its batch
 	case p.ledger.Span == m.Newest.Span:
 		return p.complete(m)
-	case p.ledger.Span == m.Previous.Span && (p.usage.Span == m.Newest.Span || p.usage.Last <= m.Previous.Last):
+	case !m.Newest.Complete && p.ledger.Span == m.Previous.Span && (p.usage.Span == m.Newest.Span || p.usage.Last <= m.Previous.Last):
 		return []promise{m.Newest.promise()}, nil
 	}
 	return nil, diverged("ClickHouse ends with batch %s of table ledger and %s of usage_events, after %s and then %s were agreed on: it lost rows, or is another database; see drawdown rebuild clickhouse",
@@ -45,10 +45,13 @@ func (a agreed) promise() promise {
 // from them may be behind, so it is sent again.
 func (p position) complete(m manifest) ([]promise, error) {
 	promises := []promise{m.Newest.promise()}
+	if m.Newest.Complete {
+		promises = nil
+	}
 	switch {
 	case m.Newest.UsageRows > 0 && p.usage.Span == m.Newest.Span, m.Newest.UsageRows == 0 && p.usage.Last < m.Newest.First:
 		return promises, nil
-	case m.Previous.Last == 0 && p.usage.First == m.Newest.Last+1: // adopted, and not yet through with it
+	case m.Previous.Last == 0 && !m.Newest.Complete && p.usage.First == m.Newest.Last+1: // adopted, and not yet through with it
 		return append(promises, promise{Span: p.usage.Span, ledgerRows: -1, usageRows: p.usage.Rows}), nil
 	}
 	return nil, diverged("the newest batch of table usage_events is %s, which does not go with %s of table ledger; see drawdown rebuild clickhouse",
@@ -108,7 +111,7 @@ func (s start) next() uint64 {
 	if len(s.promises) > 0 {
 		return s.promises[0].First
 	}
-	return 1
+	return s.position.ledger.Last + 1
 }
 
 // resume finds out where to begin, from what the database holds and what its
@@ -119,6 +122,9 @@ func (p *Projection) resume(ctx context.Context) (start, error) {
 		return s, err
 	}
 	before := s.manifest.manifest
+	if p.only > 0 && before.Generation != p.only {
+		return s, errReplaced
+	}
 	owner, err := p.store.Open(ctx)
 	if err != nil {
 		return s, err
@@ -130,6 +136,9 @@ func (p *Projection) resume(ctx context.Context) (start, error) {
 		return s, errOvertaken // owner was another's before
 	}
 	if err := p.own(owner, s.manifest); err != nil {
+		if errors.Is(err, errSwapping) {
+			err = p.finishSwap(ctx, s.manifest)
+		}
 		return s, err
 	}
 	if s.promises, err = s.position.promises(s.manifest.manifest); err != nil {

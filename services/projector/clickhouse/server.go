@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +16,6 @@ import (
 
 // server is a database of a ClickHouse server.
 type server struct {
-	dsn       string
 	options   *driver.Options
 	conn      driver.Conn // nil before Open
 	settings  []setting
@@ -31,17 +31,29 @@ func newServer(dsn string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{dsn: dsn, options: options, inserters: map[Table]inserter{}}
+	return serverOf(options), nil
+}
+
+func serverOf(options *driver.Options) *server {
+	s := &server{options: options, inserters: map[Table]inserter{}}
 	for _, t := range []Table{TableUsage, TableLedger, TableSignals, TableStopped} {
 		s.inserters[t] = newInserter(options)
 	}
-	return s, nil
+	return s
+}
+
+// beside is the database where a rebuild prepares what is to take this one's
+// place.
+func (s *server) beside() *server {
+	options := *s.options
+	options.Auth.Database += shadowSuffix
+	return serverOf(&options)
 }
 
 func (s *server) database() string { return s.options.Auth.Database }
 
 func (s *server) Open(ctx context.Context) (Owner, error) {
-	if err := Migrate(ctx, s.dsn); err != nil {
+	if err := migrate(ctx, s.options); err != nil {
 		return Owner{}, err
 	}
 	if err := s.connect(); err != nil {
@@ -51,7 +63,7 @@ func (s *server) Open(ctx context.Context) (Owner, error) {
 	if s.settings, err = insertSettings(ctx, s.conn); err != nil {
 		return Owner{}, err
 	}
-	if err := s.awaitInserts(ctx); err != nil {
+	if err := s.awaitInserts(ctx, s.database()); err != nil {
 		return Owner{}, err
 	}
 	return s.owner(ctx)
@@ -81,7 +93,7 @@ func (s *server) owner(ctx context.Context) (Owner, error) {
 	if owners == 0 {
 		o = Owner{}
 	}
-	generations, err := s.generations(ctx)
+	generations, err := s.generations(ctx, s.database())
 	if err != nil {
 		return Owner{}, err
 	}
@@ -180,12 +192,13 @@ func (s *server) newestSignal(ctx context.Context) (Held, error) {
 	return h, nil
 }
 
-// awaitInserts waits until no insert of a projection is running: a server
+// awaitInserts waits until no insert of a projection into a database of the
+// server is running: a server
 // finishes what it has received, also when its sender is gone.
-func (s *server) awaitInserts(ctx context.Context) error {
+func (s *server) awaitInserts(ctx context.Context, database string) error {
 	for {
 		var running uint64
-		err := s.conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE startsWith(query_id, ?)", queryIDPrefix(s.database())).Scan(&running)
+		err := s.conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE startsWith(query_id, ?)", queryIDPrefix(database)).Scan(&running)
 		if err != nil {
 			return fmt.Errorf("look for inserts that are still running: %w", err)
 		}
@@ -208,9 +221,10 @@ func generationName(generation uint64) string {
 	return generationPrefix + strconv.FormatUint(generation, 10)
 }
 
-// generations reads the generation of each table that has one.
-func (s *server) generations(ctx context.Context) (map[Table]uint64, error) {
-	rows, err := s.conn.Query(ctx, `SELECT table, name FROM system.columns WHERE database = currentDatabase() AND startsWith(name, ?)`, generationPrefix)
+// generations reads the generation of each table of a database of the server,
+// of those that have one.
+func (s *server) generations(ctx context.Context, database string) (map[Table]uint64, error) {
+	rows, err := s.conn.Query(ctx, `SELECT table, name FROM system.columns WHERE database = ? AND startsWith(name, ?)`, database, generationPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("read the generation of the tables: %w", err)
 	}
@@ -229,6 +243,53 @@ func (s *server) generations(ctx context.Context) (map[Table]uint64, error) {
 		return nil, fmt.Errorf("read the generation of the tables: %w", err)
 	}
 	return out, nil
+}
+
+// rename renames a column that holds nothing.
+func (s *server) rename(ctx context.Context, table Table, from, to string) error {
+	if from == to {
+		return nil
+	}
+	err := s.conn.Exec(ctx, "ALTER TABLE "+quoteName(s.database())+"."+quoteName(string(table))+" RENAME COLUMN IF EXISTS "+from+" TO "+to)
+	if err != nil {
+		return fmt.Errorf("rename column %s of table %s: %w", from, table, err)
+	}
+	return nil
+}
+
+// tables reads the names of the tables there are.
+func (s *server) tables(ctx context.Context) ([]string, error) {
+	var names []string
+	err := s.conn.QueryRow(ctx, "SELECT groupArray(name) FROM system.tables WHERE database = ?", s.database()).Scan(&names)
+	if err != nil {
+		return nil, fmt.Errorf("read the names of the tables: %w", err)
+	}
+	return names, nil
+}
+
+// last reads the newest messages of LEDGER and SIGNALS of which there are rows.
+// A table that is gone has none.
+func (s *server) last(ctx context.Context) (ledger, signals uint64, err error) {
+	there, err := s.tables(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, c := range []struct {
+		table Table
+		query string
+		to    *uint64
+	}{
+		{TableLedger, "SELECT max(batch_last) FROM ledger", &ledger},
+		{TableSignals, "SELECT max(stream_seq) FROM signals", &signals},
+	} {
+		if !slices.Contains(there, string(c.table)) {
+			continue
+		}
+		if err := s.conn.QueryRow(ctx, c.query).Scan(c.to); err != nil {
+			return 0, 0, fmt.Errorf("read how far table %s is: %w", c.table, err)
+		}
+	}
+	return ledger, signals, nil
 }
 
 // verifyRow checks that l holds the message that a row is of, which knows the

@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -32,9 +33,20 @@ type writer struct {
 func (w *writer) run(ctx context.Context, full <-chan *batch, free chan<- *batch) error {
 	idle := time.NewTicker(verifyEvery)
 	defer idle.Stop()
+	var asked <-chan struct{}
+	until := uint64(math.MaxUint64)
+	if e := w.projection.ending; e != nil {
+		asked = e.asked
+	}
 	for {
+		if w.promised == 0 && w.sent.Last >= until {
+			return errEnded
+		}
 		var b *batch
 		select {
+		case <-asked:
+			asked, until = nil, w.projection.ending.until
+			continue
 		case b = <-full:
 		case <-idle.C:
 			if err := w.verify(ctx); err != nil {
