@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -116,14 +117,14 @@ func (l *leg) produce(ctx context.Context, w *world, gateway *workload.Gateway, 
 		return err
 	}
 	group.Go(func() error { return l.inflictAll(ctx, w, gate, faults, r) })
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		l.progress(ctx, gate, r)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { l.progress(ctx, gate, r) })
+	if l.Rate > 0 {
+		beside.Go(func() { gate.Pace(ctx, l.Rate) })
+	}
 	err = group.Wait()
 	cancel()
-	<-ended
+	beside.Wait()
 	r.Sent = gate.Sent()
 	r.Seconds.Produce = seconds(began)
 	return errors.Join(err, log.Close())
@@ -160,9 +161,6 @@ func (l *leg) startProducers(ctx context.Context, group *errgroup.Group, w *worl
 			Gate: gate, Gateway: gateway, Journal: log,
 		}
 		group.Go(func() error { return g.Run(ctx) })
-	}
-	if l.Rate > 0 {
-		group.Go(func() error { gate.Pace(ctx, l.Rate); return nil })
 	}
 	return nil
 }
