@@ -158,6 +158,73 @@ func TestAFailureThatMayPassIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestAFullStreamMakesEventsWaitUntilItHasRoomOrTheirTimeIsUp(t *testing.T) {
+	nc := connect(t, startServer(t, nil))
+	stream := createUsage(t, nc, func(c *jetstream.StreamConfig) { c.MaxMsgs = 1 })
+	e := newEmitter(t, nc, emit.Options{InFlight: 1})
+	if err := e.EmitWait(t.Context(), usage(0)); err != nil {
+		t.Fatal(err)
+	}
+	var refusal *jetstream.APIError
+	for wait := 50 * time.Millisecond; refusal == nil; wait *= 2 { // until there was time for a refusal
+		soon, cancel := context.WithTimeout(t.Context(), wait)
+		defer cancel()
+		late, err := e.Emit(soon, usage(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := late.Err(); !errors.Is(err, emit.ErrUnacknowledged) {
+			t.Fatalf("an event whose time is up: %v", err)
+		} else if errors.As(err, &refusal) && refusal.ErrorCode != 10077 {
+			t.Errorf("an event whose time is up: %v", err)
+		}
+	}
+	patient, err := e.Emit(t.Context(), usage(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgs = -1
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	if err := patient.Wait(t.Context()); err != nil {
+		t.Errorf("an event that may wait: %v", err)
+	}
+}
+
+func TestMemoryStaysBoundedInAnOutageWithoutASpool(t *testing.T) {
+	nc := connectTo(t, newOutage(t).url())
+	const most = 100
+	e := newEmitter(t, nc, emit.Options{Partitions: partitions, MaxPending: most, Timeout: 20 * time.Millisecond})
+	var receipts []*emit.Receipt
+	for n := range 10 * most { // each waits until others have failed
+		receipt, err := e.Emit(context.WithoutCancel(t.Context()), usage(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipts = append(receipts, receipt)
+		if got := e.Stats().Pending; got > most {
+			t.Fatalf("%d events are pending, want at most %d", got, most)
+		}
+	}
+	for n, receipt := range receipts {
+		if err := receipt.Err(); !errors.Is(err, emit.ErrUnacknowledged) {
+			t.Errorf("event %d: %v", n, err)
+		}
+	}
+	if err := e.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.Stats(); got != (emit.Stats{}) {
+		t.Errorf("after the last has failed: %+v", got)
+	}
+}
+
 func TestEventsWaitForAStreamThatDoesNotExistYet(t *testing.T) {
 	nc := connect(t, startServer(t, nil))
 	e := newEmitter(t, nc, emit.Options{Partitions: partitions})

@@ -69,7 +69,10 @@ func (o *outage) endWithUsage(adapt func(*jetstream.StreamConfig)) {
 
 // spooled are options with a spool in a new folder.
 func spooled(tb testing.TB) emit.Options {
-	return emit.Options{Partitions: partitions, InFlight: 1, Spool: emit.Spool{Dir: tb.TempDir()}, Log: slog.New(slog.DiscardHandler)}
+	return emit.Options{
+		Partitions: partitions, InFlight: 1, Timeout: 10 * time.Minute, AckTimeout: 10 * time.Second,
+		Spool: emit.Spool{Dir: tb.TempDir()}, Log: slog.New(slog.DiscardHandler),
+	}
 }
 
 // said is a log whose messages a test can wait for.
