@@ -104,6 +104,9 @@ func (c *Chunk) check() *Problem {
 	case s.Duplicates < 0 || s.Rejected < 0 || s.Events != debits+s.Duplicates+s.Rejected:
 		return problem(CodeInvalid, "/span", "found %d events; expected %d debits + %d duplicates + %d rejected",
 			s.Events, debits, s.Duplicates, s.Rejected)
+	case s.Rewound && (s.Events != 0 || len(c.Entries) != 0):
+		return problem(CodeInvalid, "/span", "found %d events and %d entries where usage goes back; expected none", s.Events, len(c.Entries))
+	case s.Rewound && s.Through == (Position{}):
 	case s.Through.Sequence == 0 || s.Through.Index < 0:
 		return problem(CodeInvalid, "/span/through", "found sequence %d, index %d; expected a position in USAGE", s.Through.Sequence, s.Through.Index)
 	}

@@ -71,6 +71,9 @@ func TestDecodeChunkRefuses(t *testing.T) {
 		"a negative debit":                  {strings.Replace(`{`+span+`,"entries":[`+debit+`]}`, `"amount":"1"`, `"amount":"-1"`, 1), "/entries/0/debit/amount"},
 		"a debit without span":              {`{"entries":[` + debit + `]}`, "/span"},
 		"a span that does not add up":       {`{` + span + `}`, "/span"},
+		"a way back with a debit":           {strings.Replace(`{`+span+`,"entries":[`+debit+`]}`, `"events":`, `"rewound":true,"events":`, 1), "/span"},
+		"a way back with events":            {`{"span":{"through":{"sequence":1},"events":1,"rejected":1,"rewound":true}}`, "/span"},
+		"a way back to nowhere":             {`{"span":{"through":{"sequence":0,"index":1},"events":0,"rewound":true}}`, "/span/through"},
 		"a span that ends before the first": {strings.Replace(`{`+span+`,"entries":[`+debit+`]}`, `"sequence":1`, `"sequence":0`, 1), "/span/through"},
 	}
 	for name, test := range tests {

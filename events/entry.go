@@ -34,6 +34,10 @@ type Span struct {
 	Events     int      `json:"events"`
 	Duplicates int      `json:"duplicates,omitzero"`
 	Rejected   int      `json:"rejected,omitzero"` // dead-lettered
+	// Rewound says that USAGE lost its end, and that Through is the last event
+	// settled that it still holds, the zero Position when there is none. Such a
+	// span settles nothing: what USAGE stores behind Through is read next.
+	Rewound bool `json:"rewound,omitzero"`
 }
 
 // Position is one event in the USAGE stream.

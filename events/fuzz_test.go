@@ -219,7 +219,8 @@ func chunks() []events.Chunk {
 		{Kind: events.EntryRateCard, RateCard: &card},
 		{Kind: events.EntryTick, Account: "a1"},
 	}
-	all := []events.Chunk{debits(2), {Span: &events.Span{Through: events.Position{Sequence: 1, StoredAt: at}, Events: 3, Duplicates: 1, Rejected: 2}}, {Entries: entries}}
+	all := []events.Chunk{debits(2), {Span: &events.Span{Rewound: true}},
+		{Span: &events.Span{Through: events.Position{Sequence: 7, Index: 3, StoredAt: at}, Rewound: true}}, {Span: &events.Span{Through: events.Position{Sequence: 1, StoredAt: at}, Events: 3, Duplicates: 1, Rejected: 2}}, {Entries: entries}}
 	for _, entry := range entries {
 		all = append(all, events.Chunk{Entries: []events.Entry{entry}})
 	}

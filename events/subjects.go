@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Names of streams and buckets. See INTERFACES: they are fixed.
@@ -92,6 +93,13 @@ func SignalSubject(kind SignalKind, account string) string {
 // is kept once.
 func DeadLetterSubject(partition int, sequence uint64, index int) string {
 	return fmt.Sprintf("deadletter.usage.%d.%d.%d", partition, sequence, index)
+}
+
+// ReusedDeadLetterSubject is where it is kept when DeadLetterSubject holds an
+// event of another message: USAGE lost its end, and gave the sequence to the
+// message stored at a later time.
+func ReusedDeadLetterSubject(partition int, sequence uint64, index int, storedAt time.Time) string {
+	return fmt.Sprintf("%s.%d", DeadLetterSubject(partition, sequence, index), storedAt.UnixNano())
 }
 
 // Partition is the partition of account among n: FNV-1a 32 modulo n, as the

@@ -195,6 +195,13 @@ func entry(t *rapid.T) events.Entry {
 }
 
 func chunk(t *rapid.T) events.Chunk {
+	if rapid.IntRange(0, 9).Draw(t, "rewound") == 0 {
+		s := &events.Span{Rewound: true}
+		if rapid.Bool().Draw(t, "to a place") {
+			s.Through = position(t)
+		}
+		return events.Chunk{Span: s}
+	}
 	c := events.Chunk{Entries: some(t, 1, 4, entry), Span: &events.Span{Through: position(t), Duplicates: indexes.Draw(t, "duplicates"), Rejected: indexes.Draw(t, "rejected")}}
 	c.Span.Events = c.Span.Duplicates + c.Span.Rejected
 	for _, e := range c.Entries {
