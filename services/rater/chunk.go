@@ -68,11 +68,18 @@ func (c *chunk) reject(p events.Position, d events.DeadLetter) {
 // message at the partition's fence. It returns the chunk's own sequence.
 // stream.ErrFenced means that it is not in the ledger; any other error that
 // nobody knows.
+//
+// Before that it makes sure that USAGE still holds the message that c goes on
+// behind: a reader that stays open while the stream loses its end is handed what
+// comes behind its own place, and never what was stored at or before that.
 func (p *partition) append(ctx context.Context, c *chunk) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	body, err := events.EncodeChunk(events.Chunk{Span: &c.span, Entries: c.entries})
 	if err != nil {
+		return 0, err
+	}
+	if err := positionMark(p.position).Verify(ctx, p.usage); err != nil {
 		return 0, err
 	}
 	c.head = bytes.Clone(body[:min(len(body), headBytes)])

@@ -20,12 +20,36 @@ func (p *partition) keep(ctx context.Context, letters []events.DeadLetter) error
 		all[i] = p.deadLetter(d)
 	}
 	var errs []error
-	for _, stored := range p.deadLetters.AppendAll(ctx, all) {
-		if stored.Err != nil && !errors.Is(stored.Err, stream.ErrFenced) {
+	var reused []stream.Append
+	for i, stored := range p.deadLetters.AppendAll(ctx, all) {
+		if !errors.Is(stored.Err, stream.ErrFenced) {
+			errs = append(errs, stored.Err)
+			continue
+		}
+		same, err := p.isStored(ctx, all[i].Subject, letters[i])
+		if errs = append(errs, err); err == nil && !same {
+			d := letters[i]
+			all[i].Subject = events.ReusedDeadLetterSubject(p.number, d.Sequence, d.Index, d.StoredAt)
+			reused = append(reused, all[i])
+		}
+	}
+	for _, stored := range p.deadLetters.AppendAll(ctx, reused) {
+		if !errors.Is(stored.Err, stream.ErrFenced) {
 			errs = append(errs, stored.Err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// isStored reports whether the dead letter on a subject is d, and not one of a
+// message that had its sequence before USAGE lost its end.
+func (p *partition) isStored(ctx context.Context, subject string, d events.DeadLetter) (bool, error) {
+	m, ok, err := p.deadLetters.Last(ctx, subject)
+	if err != nil {
+		return false, err
+	}
+	found, err := events.ParseDeadLetter(m.Header, m.Data, m.Sequence)
+	return ok && err == nil && found.StoredAt.Equal(d.StoredAt), nil
 }
 
 // deadLetter encodes d. Where the original and the reason together exceed what

@@ -16,8 +16,9 @@
 //	crash between dead letter and append   the dead letter is already there; the span is rated again
 //	crash between append and its ack       the ledger has the span; nothing is rated twice
 //	a second rater of the same partition   its appends are refused by the fence
-//	a USAGE stream that lost its tail      noticed by the time of the message last settled; the partition stops
-//	a LEDGER that lost its tail            noticed by the index; what the ledger lacks is rated again
+//	a USAGE stream that lost its end       noticed before the next append, by the time of the message last settled; the partition
+//	                                       stops until Rewind, and what is read again is known
+//	a LEDGER that lost its end             noticed by the index; what the ledger lacks is rated again
 //	an index that is lost or damaged       made anew from the ledger
 //
 // An event that can never be charged goes to DEADLETTER with the reason and its

@@ -44,8 +44,7 @@ func (p *partition) resume(ctx context.Context) error {
 		}
 	}
 	c := catchUp{partition: p, last: last, from: from}
-	err = c.run(ctx)
-	if errors.Is(err, errGoesBack) {
+	if err = c.run(ctx); errors.Is(err, errGoesBack) {
 		p.rebuild(err.Error())
 		if err := p.index.Clear(); err != nil {
 			return err
@@ -169,9 +168,16 @@ func (c *catchUp) adopt(m stream.Message) error {
 		return err
 	}
 	through := chunk.Span.Through
-	if !c.first && !behind(c.position, through) {
-		return corrupt(m, "it settles usage through %d/%d; expected a position behind %d/%d",
-			through.Sequence, through.Index, c.position.Sequence, c.position.Index)
+	switch rewound := chunk.Span.Rewound; {
+	case rewound && !c.whole:
+		return errGoesBack
+	case !c.first && rewound == behind(c.position, through):
+		want := "behind"
+		if rewound {
+			want = "before"
+		}
+		return corrupt(m, "it settles usage through %d/%d; expected a position %s %d/%d",
+			through.Sequence, through.Index, want, c.position.Sequence, c.position.Index)
 	}
 	for _, e := range chunk.Entries {
 		c.keys = append(c.keys, dedup.KeyOf(e.Debit.Source, e.Debit.ID))
