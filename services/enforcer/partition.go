@@ -100,6 +100,7 @@ func (p *partition) take(ctx context.Context, i item) {
 	switch {
 	case i.begin != nil:
 		p.session, p.accounts = i.begin, map[string]account{}
+		p.report.Sequence = 0
 		p.report.State = lease.StateStarting
 	case i.signal != nil:
 		name := accountOf(*i.signal)
@@ -112,7 +113,9 @@ func (p *partition) take(ctx context.Context, i item) {
 	case i.complete:
 		p.report.State = lease.StateLive
 	case i.tick != nil:
-		p.report.Sequence = max(p.report.Sequence, i.tick.sequence)
+		if p.report.State == lease.StateLive {
+			p.report.Sequence = i.tick.sequence // also what was others'
+		}
 		p.report.Lag = i.tick.pending + uint64(len(p.items))
 	}
 	p.held.Report(p.report)

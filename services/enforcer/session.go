@@ -27,7 +27,8 @@ var (
 type session struct {
 	*Enforcer
 	balancesMade, signalsMade time.Time
-	seen                      stream.Mark // the newest balance
+	seen                      stream.Mark // the newest balance that the watch brought
+	through                   uint64      // everything there is up to here was seen, once caught up
 	pending                   uint64      // balances behind it
 	catchingUp                bool
 	caughtUp                  chan error
@@ -56,7 +57,7 @@ func (e *Enforcer) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.balancesMade, s.signalsMade = balances.Created, signals.Created
+	s.balancesMade, s.signalsMade, s.through = balances.Created, signals.Created, balances.Last
 	// What is there already is for the catching up.
 	reader, err := e.balances.Read(ctx, stream.From{Sequence: balances.Last + 1})
 	if err != nil {
@@ -79,7 +80,7 @@ func (s *session) follow(ctx context.Context, reader *stream.Reader, lost <-chan
 	for {
 		select {
 		case m := <-reader.Messages():
-			s.seen, s.pending = stream.MarkOf(m), m.Pending
+			s.seen, s.pending, s.through = stream.MarkOf(m), m.Pending, m.Sequence
 			if p := s.of(keyOf(m)); p != nil && s.hasBegun(p) {
 				p.hand(ctx, item{balance: &m})
 			}
@@ -93,7 +94,7 @@ func (s *session) follow(ctx context.Context, reader *stream.Reader, lost <-chan
 			s.gained(ctx, running)
 		case <-tick.C:
 			for _, p := range s.partitions() {
-				p.offer(item{tick: &tickMark{sequence: s.seen.Sequence, pending: s.pending}})
+				p.offer(item{tick: &tickMark{sequence: s.through, pending: s.pending}})
 			}
 		case <-look.C:
 			if err := s.verify(ctx); err != nil {
