@@ -79,10 +79,31 @@ func TestARestartHealsTheBuckets(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	altered := accountOf(0, 2)
+	right, err := kv.Get(ctx, altered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := r.js.Stream(ctx, "KV_"+events.BucketBalances)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := m.GetMsg(ctx, right.Revision())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inPlace := &nats.Msg{Subject: raw.Subject, Header: nats.Header{}, Data: []byte(`{"altered":"in place"}`)}
+	for _, key := range []string{"Drawdown-Ledger-Place", "Drawdown-Ledger-Stored-At"} {
+		inPlace.Header.Set(key, raw.Header.Get(key))
+	}
+	if _, err := r.js.PublishMsg(ctx, inPlace); err != nil {
+		t.Fatal(err)
+	}
 
 	p, _ = r.start()
 	r.awaitReady(p)
 	r.agree()
+	r.await(kv, altered, func(e jetstream.KeyValueEntry) bool { return string(e.Value()) == string(right.Value()) })
 	if kept, err := kv.Get(ctx, account); err != nil || kept.Revision() != old.Revision() {
 		t.Errorf("a balance that was right was written again: %v, %v", kept, err)
 	}

@@ -3,8 +3,11 @@ package balances_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/snapshot"
+	"github.com/drawdown-credits/drawdown/services/projector/balances"
 )
 
 // BenchmarkFold measures ledger entries per second from the ledger's append to
@@ -41,6 +44,44 @@ func BenchmarkFold(b *testing.B) {
 			}
 			r.ask(grant(names[0], "last", "1")) // answered behind the puts of all
 			b.ReportMetric(float64(len(bodies)*size)/b.Elapsed().Seconds(), "entries/s")
+		})
+	}
+}
+
+// BenchmarkGain measures how long it takes until two partitions with 50,000
+// accounts each, of ten entries, are live again.
+func BenchmarkGain(b *testing.B) {
+	const accounts, rounds, size = 50_000, 10, 500
+	r := newRig(b)
+	for partition := range partitions {
+		names := accountsOf(partition, accounts)
+		for range rounds {
+			for at := 0; at < accounts; at += size {
+				r.debits(partition, names[at:at+size]...)
+			}
+		}
+	}
+	var saved snapshot.Memory
+	for _, bm := range []struct {
+		name  string
+		store snapshot.Store
+	}{{"from the start", nil}, {"first save", &saved}, {"from a snapshot", &saved}} {
+		start := func() (time.Duration, func()) {
+			began := time.Now()
+			p, stop := r.start(func(c *balances.Config) { c.Snapshots = bm.store })
+			r.awaitReady(p)
+			return time.Since(began), stop
+		}
+		_, stop := start() // writes what is missing
+		stop()
+		b.Run(bm.name, func(b *testing.B) {
+			var took time.Duration
+			for b.Loop() {
+				d, stop := start()
+				took += d
+				stop()
+			}
+			b.ReportMetric(took.Seconds()/float64(b.N), "s/gain")
 		})
 	}
 }

@@ -26,7 +26,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "drawdown_balances_pending", Help: "Ledger messages not yet folded when the last one was delivered, by partition.",
 		}, []string{"partition"}),
 		stopped: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "drawdown_balances_stopped", Help: "1 for a partition that stopped at an unreadable ledger message.",
+			Name: "drawdown_balances_stopped", Help: "1 for a partition that stopped: a ledger message is unreadable, or the ledger lost its end.",
 		}, []string{"partition"}),
 	}
 	var errs []error

@@ -20,6 +20,7 @@ const (
 	batchMax      = 256     // messages folded before the buckets are written
 	batchBytesMax = 4 << 20 // the same in bytes, exceeded by the last message alone
 	flushMax      = 1024    // values encoded at a time
+	checkMax      = 64      // the same between two batches, of values that need not change
 )
 
 // partition is the projection of one partition for as long as it is held. Its
@@ -36,6 +37,9 @@ type partition struct {
 	status   status
 
 	complaint string // the last reason to follow again
+
+	unchecked []string      // accounts whose values stand where they should
+	always    chan struct{} // closed
 
 	verified stream.Mark // that the ledger held when it was last looked at
 	suspect  *suspect    // why the partition stopped, if it is a value
@@ -67,12 +71,14 @@ func (projector *Projector) newPartition(held *lease.Held) *partition {
 		balances: newBucket(events.BucketBalances),
 		catalog:  newBucket(events.BucketCatalog),
 		status:   status{Status: Status{Partition: held.Partition}},
+		always:   make(chan struct{}),
 		savedAt:  c.Now(),
 		saves:    projector.saves,
 		folded:   m.entries.WithLabelValues(label),
 		lag:      m.lag.WithLabelValues(label),
 		stopped:  m.stopped.WithLabelValues(label),
 	}
+	close(p.always)
 	p.stopped.Set(0)
 	return p
 }
@@ -242,12 +248,28 @@ func (p *partition) live(ctx context.Context, reader *stream.Reader, lost <-chan
 		if unreadable != nil {
 			return unreadable
 		}
+		if err := p.check(ctx); err != nil {
+			return err
+		}
 		p.saveWhenDue(ctx)
 	}
 }
 
+// check compares some of the values that stand where they should.
+func (p *partition) check(ctx context.Context) error {
+	n := min(checkMax, len(p.unchecked))
+	if n == 0 {
+		p.unchecked = nil
+		return nil
+	}
+	accounts := p.unchecked[:n]
+	p.unchecked = p.unchecked[n:]
+	return p.writeBalances(ctx, accounts)
+}
+
 // next waits for messages, at most until it is time to look at the clock, or
-// whether the ledger still holds what was folded.
+// whether the ledger still holds what was folded. It does not wait while there
+// is something to check.
 func (p *partition) next(ctx context.Context, reader *stream.Reader, lost <-chan struct{}, verify <-chan time.Time) ([]stream.Message, error) {
 	var due <-chan time.Time
 	if d, ok := p.clock.until(p.state, p.config.Now()); ok {
@@ -255,10 +277,16 @@ func (p *partition) next(ctx context.Context, reader *stream.Reader, lost <-chan
 		defer timer.Stop()
 		due = timer.C
 	}
+	var idle <-chan struct{}
+	if len(p.unchecked) > 0 {
+		idle = p.always
+	}
 	var batch []stream.Message
 	select {
 	case m := <-reader.Messages():
 		batch = append(batch, m)
+	case <-idle:
+		return nil, nil
 	case <-due:
 		return nil, nil
 	case <-verify:
@@ -329,10 +357,19 @@ func (p *partition) writeBalances(ctx context.Context, accounts []string) error 
 	return p.balances.write(ctx, puts)
 }
 
-// reconcile writes every key that does not hold what the fold says.
+// reconcile writes every key that does not stand where the fold says. Whether
+// one that does holds what the fold says is left to check, because to encode
+// them all takes a while.
 func (p *partition) reconcile(ctx context.Context) error {
+	p.unchecked = nil
 	accounts := make([]string, 0, flushMax)
 	for account := range p.state.Accounts() {
+		var own place
+		own.sequence, own.index, own.at = p.state.Last(account)
+		if k := p.balances.known[account]; k.sum != 0 && k.place == own {
+			p.unchecked = append(p.unchecked, account)
+			continue
+		}
 		if accounts = append(accounts, account); len(accounts) == flushMax {
 			if err := p.writeBalances(ctx, accounts); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -46,7 +47,8 @@ type Counts struct {
 // buckets hold what that comes to, beside live traffic: a value of an entry
 // after those folded stays, if the ledger holds that entry. So it is over when
 // everything up to where the ledger ended at the call is equal. progress, if
-// not nil, is told how much of the work is done.
+// not nil, is told how much of the work is done, for each message from the
+// caller's goroutine.
 //
 // A projector whose partition stopped because the ledger lost its end goes on
 // by itself afterwards. A partition with a message that is not the ledger's is
@@ -249,7 +251,7 @@ func (r *rebuild) write(ctx context.Context, b *bucket, puts []put, counts *Coun
 // remove deletes keys that the fold does not know, but for those that somebody
 // else knows from later entries.
 func (r *rebuild) remove(ctx context.Context, b *bucket, strange map[string]known, counts *Counts) error {
-	for key := range strange {
+	for _, key := range slices.Sorted(maps.Keys(strange)) {
 		if b.known[key].sum == 0 { // deleted before
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,10 +63,8 @@ func (p *partition) verifyBuckets(ctx context.Context) error {
 		if err := p.verifyKey(ctx, b, key, latest); err != nil {
 			return err
 		}
-		for key, k := range b.known {
-			if k.place.sequence == 0 || !p.unknown(b, key, k.place) {
-				continue
-			}
+		for _, key := range p.unknown(b) {
+			k := b.known[key]
 			if err := p.verifyKey(ctx, b, key, k.place); err != nil {
 				return err
 			}
@@ -89,16 +88,23 @@ func (p *partition) verifyKey(ctx context.Context, b *bucket, key string, at pla
 	return err
 }
 
-// unknown reports whether at is no place that the fold can have passed on its
-// way to where the key stands.
-func (p *partition) unknown(b *bucket, key string, at place) bool {
-	var own place
-	if b == p.catalog {
-		own = p.places[key]
-	} else {
-		own.sequence, own.index, own.at = p.state.Last(key)
+// unknown returns, in order, the keys whose values stand at no place that the
+// fold can have passed on its way to where the key stands.
+func (p *partition) unknown(b *bucket) []string {
+	var keys []string
+	for key, k := range b.known {
+		var own place
+		if b == p.catalog {
+			own = p.places[key]
+		} else {
+			own.sequence, own.index, own.at = p.state.Last(key)
+		}
+		if k.place.sequence > 0 && (own.before(k.place) || !k.place.before(own) && k.place.at != 0 && k.place.at != own.at) {
+			keys = append(keys, key)
+		}
 	}
-	return own.before(at) || !at.before(own) && at.at != 0 && at.at != own.at
+	slices.Sort(keys)
+	return keys
 }
 
 // awaitMended drops the fold and waits until the value that was built on a lost
