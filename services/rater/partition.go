@@ -64,11 +64,12 @@ func (r *Rater) work(ctx context.Context, held *lease.Held) {
 	}
 }
 
-// stops reports whether going on after err would risk a wrong charge.
+// stops reports whether going on after err would risk a wrong charge. What the
+// ledger lost is rated again; what USAGE lost must be looked at.
 func stops(err error) bool {
 	var corrupt *corruptError
 	var rewound *stream.RewindError
-	return errors.As(err, &corrupt) || errors.As(err, &rewound)
+	return errors.As(err, &corrupt) || errors.As(err, &rewound) && rewound.Stream == events.StreamUsage
 }
 
 // stop tells why the partition is stopped, once for each reason.
@@ -85,7 +86,7 @@ func (p *partition) stop(err error) {
 func (p *partition) retry(err error) {
 	p.report(Retrying, err)
 	switch {
-	case errors.Is(err, stream.ErrFenced), errors.Is(err, errMoved):
+	case errors.Is(err, stream.ErrFenced):
 		p.metrics.retries.WithLabelValues("fenced").Inc()
 		p.log.Info("another rater writes this partition too")
 	case errors.Is(err, errReconnected):

@@ -173,7 +173,12 @@ func TestALedgerThatLostItsEndIsRatedAgain(t *testing.T) {
 				if restart {
 					b.start()
 				}
-				b.pass(10 * time.Second)
+				for range 10 {
+					b.pass(time.Second)
+					if r := b.held.Last(); r.State == rater.Stopped {
+						t.Fatalf("the partition is stopped: %s", r.Error)
+					}
+				}
 				b.publish(b.event("0", 0))
 				b.publish(b.event("after", 0))
 				if got := b.settle(); len(got.debits) != 7 || got.totals().Duplicates != 1 {
