@@ -32,6 +32,7 @@ type Index struct {
 	// broken is why the index is not to be used any more; corrupt, which
 	// implies it, says not to be opened again either.
 	broken  atomic.Pointer[error]
+	failed  chan struct{} // closed when it breaks
 	corrupt atomic.Bool
 }
 
@@ -143,9 +144,25 @@ func (x *Index) Clear() error {
 		return b.DeleteRange([]byte{kindEvent}, []byte{kindEvent + 1}, nil)
 	})
 	if err == nil {
-		err = x.db.Flush()
+		err = x.flush()
 	}
 	return err
+}
+
+// flush writes what is in memory. The database would wait for ever for a disk
+// that takes nothing; this gives up when it fails.
+func (x *Index) flush() error {
+	flushed, err := x.db.AsyncFlush()
+	if err != nil {
+		x.fail(err)
+		return fmt.Errorf("flush the dedup index: %w", err)
+	}
+	select {
+	case <-flushed:
+		return nil
+	case <-x.failed:
+		return *x.broken.Load()
+	}
 }
 
 // write applies changes together with the record that speaks for them.
@@ -201,7 +218,9 @@ func (x *Index) fail(err error) {
 		x.corrupt.Store(true)
 	}
 	err = fmt.Errorf("%w: %w", errBroken, err)
-	x.broken.CompareAndSwap(nil, &err)
+	if x.broken.CompareAndSwap(nil, &err) {
+		close(x.failed)
+	}
 }
 
 // Close writes what is in memory, unless something went wrong, and lets the
@@ -210,7 +229,7 @@ func (x *Index) Close() error {
 	x.scan.stop()
 	var errs []error
 	if x.broken.Load() == nil {
-		errs = append(errs, x.db.Flush())
+		errs = append(errs, x.flush())
 	}
 	errs = append(errs, x.db.Close())
 	if x.corrupt.Load() {

@@ -331,35 +331,48 @@ func TestAFolderInUseIsLeftAlone(t *testing.T) {
 
 func TestAFullDiskEndsTheUseOfAnIndexAndLosesNothingThatItStoodAt(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.commit(at(1, noon), "a")
-	r.close()
-	healthy := r.disk
-	var full errorfs.Toggle
-	full.Injector = errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if op.Kind == errorfs.OpFileWrite || op.Kind == errorfs.OpCreate {
-			return &os.PathError{Op: "write", Path: op.Path, Err: syscall.ENOSPC}
-		}
-		return nil
-	})
-	r.disk = errorfs.Wrap(healthy, &full)
-	r.open(own)
-	full.On()
-	var err error
-	for n := range 100_000 { // until what is in memory must go to disk
-		if err = r.x.Commit([]Key{numbered(2 * n), numbered(2*n + 1)}, at(uint64(n+2), noon)); err != nil {
-			break
-		}
+	for name, write := range map[string]func(*Index) error{
+		"while it is written": func(x *Index) (err error) { // until what is in memory must go to disk
+			for n := 0; n < 100_000 && err == nil; n++ {
+				err = x.Commit([]Key{numbered(2 * n), numbered(2*n + 1)}, at(uint64(n+2), noon))
+			}
+			return err
+		},
+		"when it is cleared": (*Index).Clear,
+		"when it is closed": func(x *Index) error {
+			if err := x.Commit([]Key{numbered(1)}, at(2, noon)); err != nil {
+				return err
+			}
+			return x.flush()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.commit(at(1, noon), "a")
+			r.close()
+			healthy := r.disk
+			var full errorfs.Toggle
+			full.Injector = errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if op.Kind == errorfs.OpFileWrite || op.Kind == errorfs.OpCreate {
+					return &os.PathError{Op: "write", Path: op.Path, Err: syscall.ENOSPC}
+				}
+				return nil
+			})
+			r.disk = errorfs.Wrap(healthy, &full)
+			r.open(own)
+			full.On()
+			if err := write(r.x); !errors.Is(err, syscall.ENOSPC) || !r.x.Broken() {
+				t.Errorf("on a full disk: %v, broken %v", err, r.x.Broken())
+			}
+			_ = r.x.Close() // it cannot do what it should
+			r.x = nil
+			full.Off()
+			r.disk = healthy
+			if rebuilt := r.open(own); rebuilt != "" {
+				t.Errorf("rebuilt: %s", rebuilt)
+			}
+			r.want(at(1, noon), "a", "b")
+		})
 	}
-	if !errors.Is(err, syscall.ENOSPC) || !r.x.Broken() {
-		t.Errorf("commit on a full disk: %v, broken %v", err, r.x.Broken())
-	}
-	_ = r.x.Close() // it cannot do what it should
-	r.x = nil
-	full.Off()
-	r.disk = healthy
-	if rebuilt := r.open(own); rebuilt != "" {
-		t.Errorf("rebuilt: %s", rebuilt)
-	}
-	r.want(at(1, noon), "a", "b")
 }

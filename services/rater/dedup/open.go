@@ -59,8 +59,6 @@ func (x *Index) reload(cache *Cache) error {
 	if err := empty(x.fs, x.folder); err != nil {
 		return err
 	}
-	x.broken.Store(nil)
-	x.corrupt.Store(false)
 	if useless, err := x.load(cache); err != nil || useless != "" {
 		return errors.Join(err, errors.New(useless))
 	}
@@ -99,6 +97,9 @@ func empty(disk vfs.FS, folder string) error {
 // load opens the database and reads its record. useless says why what it holds
 // cannot be used; the database is then closed again.
 func (x *Index) load(cache *Cache) (useless string, err error) {
+	x.broken.Store(nil)
+	x.corrupt.Store(false)
+	x.failed = make(chan struct{})
 	db, err := pebble.Open(x.folder, x.options(cache))
 	var refused syscall.Errno
 	switch {
