@@ -130,6 +130,13 @@ func (l *leg) produce(ctx context.Context, w *world, gateway *workload.Gateway, 
 	return errors.Join(err, log.Close())
 }
 
+// Bounds of what is not sent in batches: each such message costs the server a
+// sync of its own.
+const (
+	singlesMax = 60_000
+	postsMax   = 60_000
+)
+
 // startProducers starts the producers, each with its share, and the granters.
 func (l *leg) startProducers(ctx context.Context, group *errgroup.Group, w *world, gateway *workload.Gateway, start time.Time,
 	gate *workload.Gate, log *journal.Writer, r *legReport) error {
@@ -138,16 +145,18 @@ func (l *leg) startProducers(ctx context.Context, group *errgroup.Group, w *worl
 		return err
 	}
 	plan := workload.Plan{Seed: l.Seed, Start: start, Accounts: l.Accounts, Partitions: l.Partitions}
+	singles, posts := min(l.Events/10, singlesMax), min(l.Events/30, postsMax)
+	batches := (l.Events - singles - posts) / 2
 	shares := []struct {
-		role    workload.Role
-		percent int
-		window  int
+		role   workload.Role
+		quota  int
+		window int
 	}{
-		{workload.Batches, 44, 16}, {workload.Batches, 44, 16}, {workload.Singles, 9, 128}, {workload.Posts, 3, 8},
+		{workload.Batches, batches, 16}, {workload.Batches, batches, 16}, {workload.Singles, singles, 128}, {workload.Posts, posts, 8},
 	}
 	for number, share := range shares {
 		p := &workload.Producer{
-			Generator: workload.NewGenerator(plan, number, share.role), Quota: l.Events * share.percent / 100, Window: share.window,
+			Generator: workload.NewGenerator(plan, number, share.role), Quota: share.quota, Window: share.window,
 			Gate: gate, Journal: log, Counts: &r.counts, JetStream: js,
 		}
 		if share.role == workload.Posts {
@@ -188,10 +197,11 @@ func (l *leg) inflictAll(ctx context.Context, w *world, gate *workload.Gate, fau
 		group.Go(func() error {
 			r.begin(f)
 			l.measure(watched, f, r)
-			if err := i.inflict(grouped, f); err != nil {
+			err := i.inflict(grouped, f)
+			r.end(f)
+			if err != nil {
 				return fmt.Errorf("fault %s: %w", f, err)
 			}
-			r.end(f)
 			return nil
 		})
 	}
@@ -200,7 +210,7 @@ func (l *leg) inflictAll(ctx context.Context, w *world, gate *workload.Gate, fau
 }
 
 // measure measures how long partitions stand still after faults that take
-// their owner away.
+// their owner away, unless NATS or the producers are in trouble meanwhile.
 func (l *leg) measure(w *watch, f schedule.Fault, r *legReport) {
 	switch f.Kind {
 	case schedule.Kill, schedule.Pause, schedule.Stall, schedule.Deaf, schedule.Reset, schedule.Down, schedule.Forget:
@@ -209,9 +219,16 @@ func (l *leg) measure(w *watch, f schedule.Fault, r *legReport) {
 	}
 	streams := map[string]string{"rater": watchedLedger, "projector": watchedBalances}
 	kind, _, _ := strings.Cut(f.Target, "-")
-	if stream := streams[kind]; stream != "" {
-		w.measure(stream, func(d time.Duration) { r.recovered(kind+" "+string(f.Kind), d) })
+	stream := streams[kind]
+	before, undisturbed := r.disturbances()
+	if stream == "" || !undisturbed {
+		return
 	}
+	w.measure(stream, func(d time.Duration) {
+		if after, undisturbed := r.disturbances(); undisturbed && after == before {
+			r.recovered(kind+" "+string(f.Kind), d)
+		}
+	})
 }
 
 // settle waits until the oracle agrees, or cannot any more.

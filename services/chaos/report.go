@@ -50,6 +50,7 @@ type legReport struct {
 	counts    workload.Counts
 	began     time.Time
 	underWay  map[int]schedule.Fault
+	disturbed int // faults so far that stop everybody
 	durations map[string][]time.Duration
 	logs      string
 }
@@ -79,6 +80,27 @@ func (r *legReport) begin(f schedule.Fault) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.underWay[f.Number] = f
+	if disturbing(f) {
+		r.disturbed++
+	}
+}
+
+// disturbing reports whether a fault stops more than one instance's partitions.
+func disturbing(f schedule.Fault) bool {
+	return strings.HasPrefix(string(f.Kind), "nats") || f.Kind == schedule.DiskFull || f.Kind == schedule.Producers || f.Kind == schedule.Rolling
+}
+
+// disturbances counts the faults so far that stop everybody, and reports
+// whether none is under way.
+func (r *legReport) disturbances() (count int, none bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.underWay {
+		if disturbing(f) {
+			return r.disturbed, false
+		}
+	}
+	return r.disturbed, true
 }
 
 func (r *legReport) end(f schedule.Fault) {

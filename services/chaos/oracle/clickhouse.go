@@ -54,6 +54,10 @@ func (o *Oracle) tables() []table {
 	for name, s := range o.ledger.operations {
 		operations[name] = tabs(s.count, s.uc)
 	}
+	signals := map[string]string{}
+	for name, t := range o.told {
+		signals[name] = tabs(int64(t.count), int64(t.count))
+	}
 	end := strconv.FormatUint(o.ledger.through, 10)
 	return []table{
 		{"ledger sequences", "SELECT 'all', uniqExact(ledger_seq), max(ledger_seq) FROM ledger", map[string]string{"all": end + "\t" + end}},
@@ -63,6 +67,7 @@ func (o *Oracle) tables() []table {
 		{"usage_by_minute", "SELECT operation, sum(calls), sum(toInt128(charged_uc)) FROM usage_by_minute GROUP BY operation", operations},
 		{"usage_by_hour", "SELECT account, sum(calls), sum(toInt128(charged_uc)) FROM usage_by_hour GROUP BY account", charges},
 		{"usage_by_day", "SELECT account, sum(calls), sum(toInt128(charged_uc)) FROM usage_by_day GROUP BY account", charges},
+		{"signals", "SELECT account, count(), max(sequence) FROM signals FINAL GROUP BY account", signals},
 		{"balances", "SELECT account, available_uc, overage_uc, remaining_uc FROM balances FINAL", balances},
 	}
 }

@@ -110,6 +110,7 @@ type Oracle struct {
 	usage  *usage
 	ledger *ledger
 	letter *letters
+	told   map[string]*told // by account, as of the last audit
 
 	final *Differences // that time cannot mend
 }

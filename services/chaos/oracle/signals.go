@@ -48,6 +48,7 @@ func (o *Oracle) compareSignals(ctx context.Context, r *Report) error {
 	if err != nil {
 		return err
 	}
+	o.told = accounts
 	for name, a := range o.ledger.accounts {
 		t := accounts[name]
 		if t == nil {
