@@ -83,10 +83,10 @@ func (k *keeper) rearrange(ctx context.Context) {
 	var take []int
 	for p, owner := range assign(k.Service, k.Partitions, k.view.instances(k.Instance)) {
 		s, seen := &k.slots[p], k.view.leases[p]
-		free := seen.value.Instance == ""
-		ours := seen.value.Instance == k.Instance // by a process before, or by an append of ours whose answer was lost
+		free := seen.value.Instance == "" && (!frozen || seen.sequence > 0) // given up, and not just forgotten
+		ours := seen.value.Instance == k.Instance                           // by a process before, or by an append of ours whose answer was lost
 		switch {
-		case s.phase == idle && owner == k.Instance && (ours || free && !frozen):
+		case s.phase == idle && owner == k.Instance && (ours || free):
 			take = append(take, p)
 		case s.phase == idle && owner != k.Instance && ours && !frozen:
 			k.release(ctx, p, seen.sequence)
@@ -154,7 +154,7 @@ func (k *keeper) tell() {
 	instances := k.view.instances(k.Instance)
 	if now := fmt.Sprint(instances, held); now != k.shown {
 		k.shown = now
-		k.Logger.Info("partitions shared", "shared", k.Service, "instances", instances, "held", held)
+		k.Logger.Info("partitions shared", "of", k.Service, "instances", instances, "held", held)
 	}
 }
 

@@ -3,7 +3,6 @@ package lease_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -255,11 +254,4 @@ func (r *rig) standing(what string, is func(lease.Standing) bool) lease.Standing
 			r.t.Fatalf("never %s: %v, %v", what, s, err)
 		}
 	}
-}
-
-func (r *rig) names(n int) (names []string) {
-	for i := range n {
-		names = append(names, fmt.Sprintf("instance-%d", i))
-	}
-	return names
 }
