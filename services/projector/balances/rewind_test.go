@@ -25,6 +25,7 @@ import (
 // end. It lives in a bubble of synctest.
 type bubble struct {
 	*testing.T
+	mu        sync.Mutex // of server
 	server    *simulated.Server
 	network   *simulated.Network
 	snapshots snapshot.Memory
@@ -41,11 +42,54 @@ func inBubble(t *testing.T, test func(b *bubble)) {
 		b := &bubble{T: t, server: server, network: simulated.NewNetwork(server)}
 		ctx, stop := context.WithCancel(t.Context())
 		var serving sync.WaitGroup
-		serving.Go(func() { b.network.Serve(ctx) })
+		serving.Go(func() { b.serve(ctx) })
 		defer serving.Wait()
 		defer stop()
 		test(b)
 	})
+}
+
+// serve lets everything happen, in order, until ctx ends.
+func (b *bubble) serve(ctx context.Context) {
+	for ctx.Err() == nil {
+		synctest.Wait()
+		b.mu.Lock()
+		stepped := b.network.Step()
+		b.mu.Unlock()
+		if !stepped {
+			<-time.After(time.Millisecond)
+		}
+	}
+}
+
+// append appends a message to a stream.
+func (b *bubble) append(name string, a stream.Append) uint64 {
+	b.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	sequence, err := b.server.Append(name, a)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return sequence
+}
+
+func (b *bubble) messages(name string) []stream.Message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.server.Messages(name)
+}
+
+func (b *bubble) last(name string) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.server.Last(name)
+}
+
+func (b *bubble) rewind(name string, end uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.server.Rewind(name, end)
 }
 
 // start runs a projector until stop.
@@ -83,28 +127,21 @@ func (b *bubble) grant(account, id string) uint64 {
 	if err != nil {
 		b.Fatal(err)
 	}
-	sequence, err := b.server.Append(events.StreamLedger, stream.Append{Subject: subjectOf(e), Data: body})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return sequence
+	return b.append(events.StreamLedger, stream.Append{Subject: subjectOf(e), Data: body})
 }
 
 // put writes a balance as if a projector had.
 func (b *bubble) put(account string, header nats.Header, value string) {
 	b.Helper()
-	_, err := b.server.Append("KV_"+events.BucketBalances, stream.Append{
+	b.append("KV_"+events.BucketBalances, stream.Append{
 		Subject: "$KV." + events.BucketBalances + "." + account, Header: header, Data: []byte(value),
 	})
-	if err != nil {
-		b.Fatal(err)
-	}
 }
 
 // held is what BALANCES holds.
 func (b *bubble) held() map[string]string {
 	held := map[string]string{}
-	for _, m := range b.server.Messages("KV_" + events.BucketBalances) {
+	for _, m := range b.messages("KV_" + events.BucketBalances) {
 		if m.Header.Get("KV-Operation") == "" {
 			held[strings.TrimPrefix(m.Subject, "$KV."+events.BucketBalances+".")] = string(m.Data)
 		}
@@ -116,7 +153,7 @@ func (b *bubble) held() map[string]string {
 func (b *bubble) folded() map[string]string {
 	b.Helper()
 	state, folded := ledger.New(), map[string]string{}
-	for _, m := range b.server.Messages(events.StreamLedger) {
+	for _, m := range b.messages(events.StreamLedger) {
 		chunk, err := events.DecodeChunk(m.Data)
 		if err != nil {
 			b.Fatal(err)
@@ -168,12 +205,12 @@ func (b *bubble) stopped(p *balances.Projector, lost uint64) {
 func TestALedgerThatLostItsEndStopsThePartitionUntilItIsRebuilt(t *testing.T) {
 	lose := map[string]func(b *bubble, p *balances.Projector, stop func()) *balances.Projector{
 		"while it is live": func(b *bubble, p *balances.Projector, _ func()) *balances.Projector {
-			b.server.Rewind(events.StreamLedger, 6)
+			b.rewind(events.StreamLedger, 6)
 			b.client.Interrupt() // its server was restarted
 			return p
 		},
 		"while it is live, and the end grows again": func(b *bubble, p *balances.Projector, _ func()) *balances.Projector {
-			b.server.Rewind(events.StreamLedger, 6)
+			b.rewind(events.StreamLedger, 6)
 			for i := range 5 {
 				b.grant(accountOf(1, 3), fmt.Sprint("again", i))
 			}
@@ -181,7 +218,7 @@ func TestALedgerThatLostItsEndStopsThePartitionUntilItIsRebuilt(t *testing.T) {
 		},
 		"while nothing runs, and the end grows again": func(b *bubble, _ *balances.Projector, stop func()) *balances.Projector {
 			stop()
-			b.server.Rewind(events.StreamLedger, 6)
+			b.rewind(events.StreamLedger, 6)
 			for i := range 5 {
 				b.grant(accountOf(1, 3), fmt.Sprint("again", i))
 			}
@@ -238,11 +275,11 @@ func TestAFoldAheadOfTheLedgerIsFoldedAgain(t *testing.T) {
 		b.await(p.Ready)
 		b.grant(accountOf(1, 0), "kept")
 		b.awaitEqual()
-		ends := [2]uint64{b.server.Last(events.StreamLedger), b.server.Last("KV_" + events.BucketBalances)}
+		ends := [2]uint64{b.last(events.StreamLedger), b.last("KV_" + events.BucketBalances)}
 		b.grant(accountOf(1, 1), "lost")
 		b.awaitEqual()
-		b.server.Rewind(events.StreamLedger, ends[0])
-		b.server.Rewind("KV_"+events.BucketBalances, ends[1]) // lost it too
+		b.rewind(events.StreamLedger, ends[0])
+		b.rewind("KV_"+events.BucketBalances, ends[1]) // lost it too
 		b.await(func() bool { return p.Status()[1].Err != nil })
 		b.await(func() bool { return p.Status()[1].Live })
 		b.grant(accountOf(1, 0), "afterwards")
@@ -264,7 +301,7 @@ func TestARebuildSaysWhatItFound(t *testing.T) {
 			t.Errorf("of right balances: %+v", report.Accounts)
 		}
 		right := nats.Header{}
-		for _, m := range b.server.Messages("KV_" + events.BucketBalances) {
+		for _, m := range b.messages("KV_" + events.BucketBalances) {
 			if strings.HasSuffix(m.Subject, "."+accountOf(0, 0)) {
 				right = m.Header
 			}
