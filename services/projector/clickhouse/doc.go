@@ -52,10 +52,9 @@
 //     called after the generation of the tables. One that is late for tables of
 //     another generation is refused by the server, whatever its token.
 //
-// A query sees each table as it was or as it is rebuilt, never in between. The
-// exchanges of one statement follow each other within milliseconds, so a query
-// of several tables that begins right then may see some old and some new: they
-// differ only in what was wrong. Queries that run go on with the tables that
-// they began with. Writers wait from before the last batches of the shadow to the
+// Each exchange of two tables is atomic; the list of one statement is not, as far
+// as we know, so a query of several tables that begins right then may see some
+// old and some new: they differ only in what was wrong. Not measured: how long
+// one statement takes, and what a query sees that runs meanwhile. Writers wait from before the last batches of the shadow to the
 // end of the exchange.
 package clickhouse

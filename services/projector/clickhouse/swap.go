@@ -206,8 +206,9 @@ func (s *swapper) exchange(ctx context.Context) error {
 const seizedMark = "__swap"
 
 // seize renames the shadow's tables, so that nobody else can exchange them, and
-// returns their names now, by the names they are to have. Renames and exchanges
-// of the same tables exclude each other as a whole.
+// returns their names now, by the names they are to have. It relies on the
+// server's carrying out statements that rename the same tables one after the
+// other, which was not tried with two at once.
 func (s *swapper) seize(ctx context.Context) (map[string]string, error) {
 	all, err := s.live.generations(ctx, s.shadow.database())
 	if err != nil {
