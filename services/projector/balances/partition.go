@@ -182,8 +182,11 @@ func (p *partition) catchUp(ctx context.Context, reader *stream.Reader, lost <-c
 	if err != nil {
 		return nil, err
 	}
+	verify := time.NewTicker(verifyEvery)
+	defer verify.Stop()
 	for p.mark.Sequence < end && unreadable == nil {
-		batch, err := p.next(ctx, reader, lost, nil)
+		// Accounts may be due long since, and nobody ticks before the fold is live.
+		batch, err := p.receive(ctx, reader, wakes{lost: lost, verify: verify.C})
 		if err != nil {
 			return nil, err
 		}
@@ -255,31 +258,42 @@ func (p *partition) live(ctx context.Context, reader *stream.Reader, lost <-chan
 	}
 }
 
-// next waits for messages, at most until it is time to look at the clock, or
-// whether the ledger still holds what was folded. It does not wait while there
-// is something to check.
+// next waits for messages, at most until it is time to look at the clock. It
+// does not wait while there is something to check.
 func (p *partition) next(ctx context.Context, reader *stream.Reader, lost <-chan struct{}, verify <-chan time.Time) ([]stream.Message, error) {
-	var due <-chan time.Time
+	w := wakes{lost: lost, verify: verify}
 	if d, ok := p.clock.until(p.state, p.config.Now()); ok {
 		timer := time.NewTimer(d)
 		defer timer.Stop()
-		due = timer.C
+		w.due = timer.C
 	}
-	var idle <-chan struct{}
 	if len(p.unchecked) > 0 {
-		idle = p.always
+		w.idle = p.always
 	}
+	return p.receive(ctx, reader, w)
+}
+
+// wakes end a wait for messages; nil ones never do.
+type wakes struct {
+	lost   <-chan struct{}  // the connection
+	verify <-chan time.Time // whether the ledger still holds what was folded
+	due    <-chan time.Time // the clock
+	idle   <-chan struct{}  // something else can be done
+}
+
+// receive waits for messages or another reason to wake.
+func (p *partition) receive(ctx context.Context, reader *stream.Reader, w wakes) ([]stream.Message, error) {
 	var batch []stream.Message
 	select {
 	case m := <-reader.Messages():
 		batch = append(batch, m)
-	case <-idle:
+	case <-w.idle:
 		return nil, nil
-	case <-due:
+	case <-w.due:
 		return nil, nil
-	case <-verify:
+	case <-w.verify:
 		return nil, p.verifyFold(ctx)
-	case <-lost:
+	case <-w.lost:
 		return nil, errInterrupted
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
