@@ -16,28 +16,53 @@ import (
 // overdueMax is how long after its time an account may be left to change.
 const overdueMax = 10 * time.Second
 
-// replay folds the ledger of one partition in one go, as it stands, and shows
-// each entry.
-func (w *world) replay(partition int, show func(m stream.Message, e events.Entry, s *ledger.State, d events.Decision)) *ledger.State {
-	state := ledger.New()
+// folded is the ledger folded in one go.
+type folded struct {
+	states    [partitions]*ledger.State
+	decisions map[string]events.Decision // by where the answer goes
+	crossed   map[string]bool            // levels, by what crossing returns
+}
+
+// fold folds the ledger as it stands, each partition by itself.
+func (w *world) fold() folded {
+	f := folded{decisions: map[string]events.Decision{}, crossed: map[string]bool{}}
 	var postings []ledger.Posting
-	for _, m := range w.server.Messages(events.StreamLedger) {
-		if !ledgerOf(m.Subject, partition) {
-			continue
-		}
-		chunk, err := events.DecodeChunk(m.Data)
-		if err != nil {
-			panic(err)
-		}
-		for i, e := range chunk.Entries {
-			var d events.Decision
-			d, postings = state.Apply(ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time}, e, postings[:0])
-			if show != nil {
-				show(m, e, state, d)
+	all := w.server.Messages(events.StreamLedger)
+	for p := range partitions {
+		state := ledger.New()
+		f.states[p] = state
+		for _, m := range all {
+			if !ledgerOf(m.Subject, p) {
+				continue
+			}
+			for i, e := range w.chunk(m).Entries {
+				var d events.Decision
+				d, postings = state.Apply(ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time}, e, postings[:0])
+				b, ok := state.Balance(e.Account)
+				if ok {
+					d.Balance = &b
+					f.cross(b)
+				}
+				if reply := m.Header.Get(events.HeaderReply); reply != "" && (ok || p == 0) {
+					f.decisions[reply] = d
+				}
 			}
 		}
 	}
-	return state
+	return f
+}
+
+// chunk decodes a ledger message, once.
+func (w *world) chunk(m stream.Message) events.Chunk {
+	c, ok := w.chunks[m.Sequence]
+	if !ok {
+		var err error
+		if c, err = events.DecodeChunk(m.Data); err != nil {
+			panic(err)
+		}
+		w.chunks[m.Sequence] = c
+	}
+	return c
 }
 
 func ledgerOf(subject string, partition int) bool {
@@ -46,15 +71,14 @@ func ledgerOf(subject string, partition int) bool {
 
 // auditBalances compares bucket BALANCES with the ledger folded in one go, byte
 // for byte, and the sums of both with what was published.
-func (w *world) auditBalances() string {
+func (w *world) auditBalances(f folded) string {
 	shown := map[string][]byte{}
 	for _, m := range w.server.Messages("KV_" + events.BucketBalances) {
 		shown[strings.TrimPrefix(m.Subject, "$KV."+events.BucketBalances+".")] = m.Data
 	}
 	charged := map[string]int64{}
 	for _, m := range w.server.Messages(events.StreamLedger) {
-		chunk, _ := events.DecodeChunk(m.Data) // auditDebits has read it
-		for _, e := range chunk.Entries {
+		for _, e := range w.chunk(m).Entries {
 			if e.Debit != nil {
 				charged[e.Account] += int64(e.Debit.Amount)
 			}
@@ -62,7 +86,7 @@ func (w *world) auditBalances() string {
 	}
 	count := 0
 	for p := range partitions {
-		state := w.replay(p, nil)
+		state := f.states[p]
 		if due, ok := state.NextDue(); ok && time.Since(due) > overdueMax {
 			return fmt.Sprintf("an account of partition %d is due since %s and nobody ticks", p, due)
 		}
@@ -107,6 +131,12 @@ func (w *world) auditPlaces() string {
 	return ""
 }
 
+// place is an entry in LEDGER.
+type place struct {
+	sequence uint64
+	index    int
+}
+
 func placeOf(m stream.Message) place {
 	var p place
 	_, _ = fmt.Sscanf(m.Header.Get(headerPlace), "%d.%d", &p.sequence, &p.index) // none is the first place
@@ -118,25 +148,10 @@ func (p place) before(q place) bool {
 }
 
 // auditAnswers checks that whoever asked was told what the ledger says.
-func (w *world) auditAnswers() string {
-	for _, r := range w.network.Replies() {
-		w.load.answers = append(w.load.answers, r)
-	}
-	decisions := map[string]events.Decision{}
-	for p := range partitions {
-		w.replay(p, func(m stream.Message, e events.Entry, s *ledger.State, d events.Decision) {
-			reply := m.Header.Get(events.HeaderReply)
-			if reply == "" || e.Account == "" && p != 0 {
-				return
-			}
-			if b, ok := s.Balance(e.Account); ok {
-				d.Balance = &b
-			}
-			decisions[reply] = d
-		})
-	}
+func (w *world) auditAnswers(f folded) string {
+	w.load.answers = append(w.load.answers, w.network.Replies()...)
 	for _, r := range w.load.answers {
-		want, err := json.Marshal(decisions[r.Subject], json.Deterministic(true))
+		want, err := json.Marshal(f.decisions[r.Subject], json.Deterministic(true))
 		if err != nil {
 			panic(err)
 		}

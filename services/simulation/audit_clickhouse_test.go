@@ -57,12 +57,8 @@ func (w *world) expectedRows() (postings, usage map[string]clickhouse.Row) {
 	postings, usage = map[string]clickhouse.Row{}, map[string]clickhouse.Row{}
 	state := ledger.New()
 	for _, m := range w.server.Messages(events.StreamLedger) {
-		chunk, err := events.DecodeChunk(m.Data)
-		if err != nil {
-			panic(err)
-		}
 		number := 0
-		for i, e := range chunk.Entries {
+		for i, e := range w.chunk(m).Entries {
 			at := ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time.Truncate(time.Microsecond)}
 			_, all := state.Apply(at, e, nil)
 			for j, p := range all {

@@ -5,8 +5,6 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/enforcer/policy"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
-	"github.com/drawdown-credits/drawdown/services/projector/ledger"
 )
 
 // told is what an account was told so far.
@@ -20,8 +18,7 @@ type told struct {
 
 // auditSignals checks that each account was told of what happened to it, once,
 // in order, and of nothing else, and that nothing is owed to it now.
-func (w *world) auditSignals() string {
-	crossed := w.crossings()
+func (w *world) auditSignals(f folded) string {
 	accounts := map[string]*told{}
 	for _, m := range w.server.Messages(events.StreamSignals) {
 		s, err := events.DecodeSignal(m.Data)
@@ -33,12 +30,12 @@ func (w *world) auditSignals() string {
 			a = &told{said: map[string]bool{}}
 			accounts[s.Account] = a
 		}
-		if wrong := a.hear(s, crossed); wrong != "" {
+		if wrong := a.hear(s, f.crossed); wrong != "" {
 			return fmt.Sprintf("signal %d, %s of %s at %d.%d: %s", m.Sequence, s.Kind, s.Account, s.Cause.Sequence, s.Cause.Index, wrong)
 		}
 	}
 	for p := range partitions {
-		state := w.replay(p, nil)
+		state := f.states[p]
 		for name := range state.Accounts() {
 			b, _ := state.Balance(name)
 			a, ok := accounts[name]
@@ -95,28 +92,17 @@ func crossing(account string, kind events.SignalKind, threshold string, c events
 	return fmt.Sprintf("%s %s %s %d.%d", account, kind, threshold, c.Sequence, c.Index)
 }
 
-// crossings are all that happened, by the ledger folded entry by entry.
-func (w *world) crossings() map[string]bool {
-	all := map[string]bool{}
-	for p := range partitions {
-		w.replay(p, func(m stream.Message, e events.Entry, s *ledger.State, _ events.Decision) {
-			b, ok := s.Balance(e.Account)
-			if !ok {
-				return
-			}
-			for _, l := range b.Levels {
-				if l.Since == nil {
-					// Changed terms can restore without a crossing.
-					all[crossing(b.Account, events.SignalRestored, l.Threshold, events.Cause{Sequence: b.Sequence, Index: b.Index})] = true
-					continue
-				}
-				kind := l.Kind
-				if kind == events.SignalExhausted && !l.Reached {
-					kind = events.SignalRestored
-				}
-				all[crossing(b.Account, kind, l.Threshold, *l.Since)] = true
-			}
-		})
+// cross notes the crossings that a balance tells of.
+func (f folded) cross(b events.Balance) {
+	for _, l := range b.Levels {
+		kind, cause := l.Kind, events.Cause{Sequence: b.Sequence, Index: b.Index}
+		if l.Since != nil {
+			cause = *l.Since
+		}
+		// Changed terms can restore without a crossing.
+		if kind == events.SignalExhausted && !l.Reached || l.Since == nil {
+			kind = events.SignalRestored
+		}
+		f.crossed[crossing(b.Account, kind, l.Threshold, cause)] = true
 	}
-	return all
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/simulated"
 )
 
@@ -103,12 +104,32 @@ func (w *world) cut(in *instance) {
 	}
 	w.fault("cut")
 	w.say("%s is cut off", in.client.Name())
+	w.disconnect(in)
+}
+
+func (w *world) disconnect(in *instance) {
 	for _, o := range w.network.Operations() {
 		if o.Client() == in.client && !w.chance(3) {
 			o.Fail(simulated.ErrDisconnected)
 		}
 	}
 	in.client.Interrupt()
+}
+
+// powerCut kills the broker, which comes back without the newest balances: they
+// are a view, and nobody waits for them to be synced.
+func (w *world) powerCut() {
+	w.fault("power cut")
+	const bucket = "KV_" + events.BucketBalances
+	last := w.server.Last(bucket)
+	end := last - min(last, uint64(w.rng.IntN(8)))
+	w.say("power cut: BALANCES ends at %d instead of %d", end, last)
+	w.server.Rewind(bucket, end)
+	for _, in := range w.instances {
+		if !in.down {
+			w.disconnect(in)
+		}
+	}
 }
 
 // pause lets an instance stand still for some steps.

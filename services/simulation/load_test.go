@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -32,6 +31,7 @@ type load struct {
 	ids      int
 	events   []given            // that are not bad
 	usage    map[uint64][]given // by sequence in USAGE
+	lost     []published        // what USAGE has no longer
 
 	grants   []events.Entry // issued, or refused
 	commands int
@@ -42,18 +42,8 @@ const source = "/simulation"
 
 func newLoad(w *world) *load {
 	l := &load{w: w, left: 20 + w.rng.IntN(30), accounts: accounts(3 + w.rng.IntN(3)), usage: map[uint64][]given{}}
-	w.put("KV_"+events.BucketCatalog, "$KV.CATALOG.ratecard.default.1", mustJSON(card(1, time.Time{})))
 	l.begin()
 	return l
-}
-
-// put appends a message as somebody whom nothing befalls.
-func (w *world) put(log, subject string, body []byte) uint64 {
-	sequence, err := w.server.Append(log, stream.Append{Subject: subject, Data: body})
-	if err != nil {
-		panic(err)
-	}
-	return sequence
 }
 
 // next publishes one message.
@@ -81,14 +71,13 @@ func (l *load) single() {
 
 // batch publishes some events of one partition.
 func (l *load) batch() {
-	account := pick(l.w, l.accounts)
-	partition := events.Partition(account, partitions)
+	partition := events.Partition(pick(l.w, l.accounts), partitions)
 	var all []given
 	body := []byte{'['}
 	for i := range 1 + l.w.rng.IntN(5) {
-		e, encoded := l.event(pick(l.w, l.accounts))
+		e, encoded := l.event(l.neighbour(partition))
 		if e.wrong == events.CodeMalformed || e.wrong == events.CodeAccountMismatch {
-			e, encoded = l.fresh(account)
+			e, encoded = l.fresh(l.neighbour(partition))
 		}
 		if events.Partition(e.account, partitions) != partition {
 			e.wrong = events.CodeStray
@@ -100,6 +89,15 @@ func (l *load) batch() {
 		all = append(all, e)
 	}
 	l.publish(events.BatchSubject(partition), events.ContentTypeBatch, append(body, ']'), all...)
+}
+
+// neighbour is an account of a partition, now and then one of another.
+func (l *load) neighbour(partition int) string {
+	for {
+		if account := pick(l.w, l.accounts); events.Partition(account, partitions) == partition || l.w.chance(20) {
+			return account
+		}
+	}
 }
 
 func (l *load) publish(subject, contentType string, body []byte, all ...given) {
@@ -128,11 +126,15 @@ func (l *load) event(account string) (given, []byte) {
 		return e, encode(e)
 	case n == 6:
 		e, _ := l.fresh(account)
-		e.wrong, e.operation = events.CodeUnratable, "GET /nobody/prices/this"
+		e.operation = unpriced
 		return e, encode(e)
 	case n == 7:
 		e, _ := l.fresh(account)
-		e.wrong, e.at = events.CodeFuture, e.at.Add(time.Hour)
+		e.at = e.at.Add(time.Hour)
+		return e, encode(e)
+	case n == 8:
+		e, _ := l.fresh(account)
+		e.at = e.at.Add(-horizon)
 		return e, encode(e)
 	}
 	e, body := l.fresh(account)
@@ -143,8 +145,11 @@ func (l *load) event(account string) (given, []byte) {
 // again is an event that was published before, perhaps with another time.
 func (l *load) again() (given, []byte) {
 	e := pick(l.w, l.events)
-	if l.w.chance(3) {
+	switch l.w.rng.IntN(4) {
+	case 0:
 		e.at = e.at.Add(-time.Duration(l.w.rng.IntN(1000)) * time.Millisecond)
+	case 1:
+		e.at = time.Now().UTC()
 	}
 	return e, encode(e)
 }
@@ -154,7 +159,7 @@ func (l *load) fresh(account string) (given, []byte) {
 	l.ids++
 	e := given{
 		id: fmt.Sprint(l.ids), account: account, operation: pick(l.w, operations), tokens: int64(l.w.rng.IntN(2000)),
-		at: time.Now().UTC().Add(-time.Duration(l.w.rng.IntN(5000)) * time.Millisecond),
+		at: time.Now().UTC().Add(-time.Duration(l.w.rng.IntN(4000)) * time.Millisecond),
 	}
 	return e, encode(e)
 }
@@ -169,6 +174,9 @@ func encode(e given) []byte {
 	}
 	return body
 }
+
+// unpriced is an operation that no rule of a card matches.
+const unpriced = "GET /nobody/prices/this"
 
 var operations = []string{"POST /chat", "GET /ping", "GET /report"}
 
@@ -195,12 +203,4 @@ func price(version int, e given) int64 {
 		return 1
 	}
 	return int64(version) * 1_000_000
-}
-
-func mustJSON(v any) []byte {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return body
 }

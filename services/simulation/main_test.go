@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"flag"
+	"runtime/debug"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -14,4 +15,7 @@ var (
 	tailFlag  = flag.Int("tail", 60, "how much to say of what happened before a failure, in steps")
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // a seed is small and leaves nothing
+	goleak.VerifyTestMain(m)
+}

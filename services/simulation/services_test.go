@@ -2,7 +2,11 @@ package simulation
 
 import (
 	"context"
+	"time"
 
+	"github.com/drawdown-credits/drawdown/services/enforcer"
+	"github.com/drawdown-credits/drawdown/services/internal/snapshot"
+	"github.com/drawdown-credits/drawdown/services/projector/balances"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
 	"github.com/drawdown-credits/drawdown/services/rater"
 )
@@ -12,19 +16,44 @@ const installation = "simulated"
 // services are the services of an installation.
 var services = []service{
 	{name: "rater", most: 3, parts: partitions, run: runRater},
+	{name: "balances", most: 3, parts: partitions, run: runBalances},
+	{name: "enforcer", most: 3, parts: partitions, run: runEnforcer},
 	{name: "clickhouse", most: 2, parts: 1, run: runClickHouse},
 }
 
 func runRater(_ *world, in *instance, ctx context.Context) error {
 	return rater.New(rater.Config{
-		Broker: in.client, Share: in.share, Partitions: partitions, Logger: logger(),
+		Broker: in.client, Share: in.share, Partitions: partitions, Installation: installation,
+		Horizon: horizon, MaxAhead: maxAhead, Logger: logger(),
 	}).Run(ctx)
+}
+
+func runBalances(w *world, in *instance, ctx context.Context) error {
+	p, err := balances.New(balances.Config{
+		Broker: in.client, Share: in.share, Partitions: partitions, Installation: installation,
+		Snapshots: snapshot.NewStore(in.client), SnapshotEntries: w.profile.snapshots, SnapshotEvery: 5 * time.Second,
+		Logger: logger(),
+	})
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx)
+}
+
+func runEnforcer(_ *world, in *instance, ctx context.Context) error {
+	e, err := enforcer.New(enforcer.Config{
+		Broker: in.client, Share: in.share, Partitions: partitions, Logger: logger(),
+	})
+	if err != nil {
+		return err
+	}
+	return e.Run(ctx)
 }
 
 func runClickHouse(w *world, in *instance, ctx context.Context) error {
 	p, err := clickhouse.New(clickhouse.Config{
 		Broker: in.client, Share: in.share, Installation: installation, Store: &connection{w: w, client: in.client},
-		BatchRows: w.profile.batchRows, Logger: logger(),
+		Snapshots: snapshot.NewStore(in.client), BatchRows: w.profile.batchRows, Logger: logger(),
 	})
 	if err != nil {
 		return err

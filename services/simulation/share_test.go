@@ -120,6 +120,16 @@ func (s *share) hold(ctx context.Context, p int, work lease.Work) {
 	}
 }
 
+// report is what was last said of a partition that is held.
+func (s *share) report(p int) lease.Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[p] == nil || !s.has[p] {
+		return lease.Report{}
+	}
+	return s.held[p].Last()
+}
+
 // stopped says why a partition that is held is stopped, if one is.
 func (s *share) stopped() string {
 	s.mu.Lock()

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"github.com/drawdown-credits/drawdown/events"
 )
 
 // outcome is what one seed came to.
@@ -15,6 +18,7 @@ type outcome struct {
 	hash   uint64 // of everything that happened, in order
 	steps  int
 	faults map[string]int
+	seen   map[string]int
 	wrong  string // empty when nothing is
 	trace  []string
 }
@@ -38,35 +42,78 @@ func TestEveryChargeIsMadeOnceWhateverHappens(t *testing.T) {
 		}
 		return
 	}
-	var failed, steps, faults atomic.Int64
-	eachSeed(t, func(t *testing.T, seed uint64) {
+	var all tally
+	eachSeed(t, *seedsFlag, func(t *testing.T, seed uint64) {
 		o := simulate(t, seed)
-		steps.Add(int64(o.steps))
-		for _, n := range o.faults {
-			faults.Add(int64(n))
-		}
-		if o.wrong == "" {
-			return
-		}
-		if failed.Add(1) <= 3 {
+		failed := all.add(o)
+		switch {
+		case o.wrong == "":
+		case failed <= 3:
 			t.Errorf("seed %d: %s\n%s\nagain with: go test ./simulation -seed %d -v", o.seed, o.wrong, tail(o), o.seed)
-		} else {
+		default:
 			t.Errorf("seed %d: %s", o.seed, firstLine(o.wrong))
 		}
 	})
-	t.Cleanup(func() {
-		t.Logf("%d seeds from %d on: %d steps, %d faults, %d failed", *seedsFlag, *firstFlag, steps.Load(), faults.Load(), failed.Load())
-	})
+	t.Cleanup(func() { all.report(t) })
+}
+
+// tally sums up what many seeds came to.
+type tally struct {
+	mu            sync.Mutex
+	seeds, failed int
+	steps         int
+	faults, seen  map[string]int
+}
+
+// add counts a seed and returns how many have failed so far.
+func (all *tally) add(o outcome) int {
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.faults == nil {
+		all.faults, all.seen = map[string]int{}, map[string]int{}
+	}
+	all.seeds++
+	all.steps += o.steps
+	for kind, n := range o.faults {
+		all.faults[kind] += n
+	}
+	for kind, n := range o.seen {
+		all.seen[kind] += n
+	}
+	if o.wrong != "" {
+		all.failed++
+	}
+	return all.failed
+}
+
+// report says what happened, and refuses a run in which something never did: it
+// would prove nothing about it.
+func (all *tally) report(t *testing.T) {
+	const enough = 100 // seeds
+	t.Logf("%d seeds from %d on: %d steps, %d failed\nfaults %v\nseen %v", all.seeds, *firstFlag, all.steps, all.failed, all.faults, all.seen)
+	if all.seeds < enough || all.failed > 0 {
+		return
+	}
+	for _, kind := range []string{"crash", "cut", "handover", "late", "leap", "lose", "mute", "pause", "power cut", "refuse"} {
+		if all.faults[kind] == 0 {
+			t.Errorf("there was no %s", kind)
+		}
+	}
+	for _, kind := range []string{
+		charged, duplicate, events.CodeMalformed, events.CodeStray, events.CodeAccountMismatch, events.CodeFuture, events.CodeTooLate,
+		events.CodeUnratable, "entry grant", "entry void", "entry tick", "entry account", "signal low", "signal exhausted", "signal restored",
+		"rows of ledger", "rows of usage_events", "rows of signals", "snapshots", "answers",
+	} {
+		if all.seen[kind] == 0 {
+			t.Errorf("there was no %s", kind)
+		}
+	}
 }
 
 // TestASeedDoesTheSameEveryTime compares two runs of a seed step by step.
 func TestASeedDoesTheSameEveryTime(t *testing.T) {
-	const share = 10 // one seed of so many
 	var differ, compared atomic.Int64
-	eachSeed(t, func(t *testing.T, seed uint64) {
-		if *seedsFlag > share && seed/2%share != 0 {
-			return
-		}
+	eachSeed(t, fewer(), func(t *testing.T, seed uint64) {
 		compared.Add(1)
 		if a, b := simulate(t, seed), simulate(t, seed); a.hash != b.hash {
 			differ.Add(1)
@@ -76,13 +123,20 @@ func TestASeedDoesTheSameEveryTime(t *testing.T) {
 	t.Cleanup(func() { t.Logf("%d of %d seeds did not do the same twice", differ.Load(), compared.Load()) })
 }
 
-// eachSeed runs do for every seed asked for, on every core.
-func eachSeed(t *testing.T, do func(t *testing.T, seed uint64)) {
+// fewer is how many seeds a test runs that takes longer than one run of each.
+func fewer() int { return max(1, *seedsFlag/10) }
+
+// eachSeed runs do for n seeds on every core, or for the one asked for.
+func eachSeed(t *testing.T, n int, do func(t *testing.T, seed uint64)) {
+	if *seedFlag != 0 {
+		do(t, *seedFlag)
+		return
+	}
 	workers := runtime.GOMAXPROCS(0)
 	for worker := range workers {
 		t.Run(fmt.Sprint("core ", worker), func(t *testing.T) {
 			t.Parallel()
-			for i := worker; i < *seedsFlag; i += workers {
+			for i := worker; i < n; i += workers {
 				do(t, *firstFlag+uint64(i))
 			}
 		})

@@ -21,6 +21,8 @@ func (w *world) step() {
 		w.crash(pick(w, w.instances))
 	case w.chance(p.cut):
 		w.cut(pick(w, w.instances))
+	case w.chance(p.powerCut):
+		w.powerCut()
 	case w.chance(p.pause):
 		w.pause(pick(w, w.instances))
 	case w.chance(p.handover):
