@@ -76,7 +76,7 @@ runs low or out.`,
 	for group, commands := range map[string][]*cobra.Command{
 		"run":  {a.upCommand(), a.gatewayCommand(), a.raterCommand(), a.projectorCommand(), a.enforcerCommand(), a.clickhouseCommand()},
 		"use":  {a.importCommand(), a.planCommand(), a.accountCommand(), a.grantCommand(), a.balanceCommand(), a.ledgerCommand(), a.ratecardCommand(), a.explainCommand(), a.signalsCommand()},
-		"care": {a.statusCommand(), a.deadlettersCommand(), a.verifyCommand(), a.benchCommand(), a.configCommand(), a.versionCommand(), a.healthcheckCommand()},
+		"care": {a.statusCommand(), a.deadlettersCommand(), a.verifyCommand(), a.rebuildCommand(), a.benchCommand(), a.configCommand(), a.versionCommand(), a.healthcheckCommand()},
 	} {
 		for _, command := range commands {
 			command.GroupID = group

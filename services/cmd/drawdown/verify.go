@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
@@ -18,50 +16,77 @@ import (
 
 func (a *app) verifyCommand() *cobra.Command {
 	var settle time.Duration
+	var repair bool
 	command := &cobra.Command{
 		Use: "verify", Short: "Check that usage, ledger, balances, signals and ClickHouse agree", Args: cobra.NoArgs,
 		Long: `Read everything from its beginning, fold the ledger anew and compare: every
 usage event charged once or dead-lettered; no credit lost; every balance as the
 ledger says; signals numbered without a gap; ClickHouse equal, raw and rolled
-up. It changes nothing. Exit status 1 when something differs.`,
-		Example: "  drawdown verify",
-		RunE:    func(c *cobra.Command, _ []string) error { return a.verify(c.Context(), settle) },
+up. It changes nothing. Exit status 1 when something differs.
+
+With --repair, what came back shorter after a power cut is reconciled first: the
+place in USAGE goes back to the last event that USAGE and the ledger both hold;
+balances and ClickHouse are made anew where they do not follow from the ledger.
+What the ledger itself has lost is listed, as far as ClickHouse still knows it.`,
+		Example: "  drawdown verify\n  drawdown verify --repair",
+		RunE:    func(c *cobra.Command, _ []string) error { return a.verify(c.Context(), settle, repair) },
 	}
 	command.Flags().DurationVar(&settle, "settle", 30*time.Second, "how long the services may take to catch up before it counts as a difference")
+	command.Flags().BoolVar(&repair, "repair", false, "first reconcile what came back shorter after a power cut")
 	return command
 }
 
-func (a *app) verify(ctx context.Context, settle time.Duration) error {
+func (a *app) verify(ctx context.Context, settle time.Duration, repair bool) error {
 	natsURL, dsn, err := a.stores()
 	if err != nil {
 		return err
 	}
-	nc, streams, err := observe(ctx, natsURL, "drawdown-verify")
+	in, err := a.enterAs(ctx, natsURL, "verify")
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	broker, err := stream.NewBroker(nc)
-	if err != nil {
-		return err
-	}
+	defer in.close()
 	history, err := analytics.Open(dsn)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = history.Close() }() // nothing is written over it
-	show, clear := a.auditProgress()
-	report, err := audit.Run(ctx, audit.Config{
-		Broker: broker, Partitions: streams.Partitions, Analytics: history, Horizon: dedupHorizon, Settle: settle, Progress: show,
-	})
-	clear()
+	v := &verification{app: a, inside: in, history: history, dsn: dsn, settle: settle}
+	if repair {
+		return v.repair(ctx)
+	}
+	report, err := v.audit(ctx)
 	if err != nil {
 		return err
 	}
 	if err := a.showValue(report, func() { a.printReport(report) }); err != nil {
 		return err
 	}
-	if len(report.Differences) > 0 {
+	return outcomeOf(report)
+}
+
+// verification is one run of verify.
+type verification struct {
+	*inside
+	app     *app
+	history *analytics.DB
+	dsn     string
+	settle  time.Duration
+}
+
+func (v *verification) audit(ctx context.Context) (*audit.Report, error) {
+	bar := v.app.steps()
+	defer bar.finish()
+	return audit.Run(ctx, audit.Config{
+		Broker: v.broker, Partitions: v.streams.Partitions, Analytics: v.history,
+		Horizon: v.app.cfg.DedupHorizon, Settle: v.settle,
+		Progress: func(step string, done, total uint64) { bar.show("checking "+step, done, total) },
+	})
+}
+
+// outcomeOf makes differences that were shown an exit status.
+func outcomeOf(r *audit.Report) error {
+	if len(r.Differences) > 0 {
 		return errReported
 	}
 	return nil
@@ -106,31 +131,6 @@ func (a *app) stores() (natsURL, dsn string, err error) {
 	return endpoints.NATS, endpoints.ClickHouse, nil
 }
 
-// auditProgress draws each step of an audit for people at a screen.
-func (a *app) auditProgress() (show func(step string, done, total uint64), clear func()) {
-	if a.format != "text" || !isTerminal(os.Stderr) {
-		return nil, func() {}
-	}
-	var bar *progressbar.ProgressBar
-	current := ""
-	show = func(step string, done, total uint64) {
-		if step != current {
-			if bar != nil {
-				_ = bar.Finish() // only draws
-			}
-			bar = progressbar.NewOptions64(int64(total), progressbar.OptionSetDescription("checking "+step),
-				progressbar.OptionSetWriter(os.Stderr), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-			current = step
-		}
-		_ = bar.Set64(int64(done)) // only draws
-	}
-	return show, func() {
-		if bar != nil {
-			_ = bar.Finish() // only draws
-		}
-	}
-}
-
 func (a *app) printReport(r *audit.Report) {
 	table(a.out,
 		[]any{"usage", fmt.Sprintf("%d events in %d messages: %d charged, %d duplicates, %d dead-lettered", r.Usage.Events, r.Usage.Messages, r.Usage.Charged, r.Usage.Duplicates, r.Usage.Rejected)},
@@ -150,6 +150,3 @@ func (a *app) printReport(r *audit.Report) {
 		fmt.Fprintln(a.out, "Everything agrees.")
 	}
 }
-
-// dedupHorizon is the default one.
-const dedupHorizon = 72 * time.Hour

@@ -16,14 +16,25 @@ import (
 type book struct {
 	horizon time.Duration
 	state   *ledger.State
-	through uint64 // the last sequence folded
+	through uint64      // the last sequence folded
+	stored  []time.Time // when each message was, from sequence 1
 
-	charged map[[16]byte]events.Position // of each usage event, by source and id
-	spans   []tally                      // by partition
+	charged map[[16]byte]charge // of each usage event, by source and id
+	spans   []tally             // by partition
+	total   tally               // of all partitions
 }
 
-// tally sums the spans of one partition.
+// charge is where a usage event stood, and the ledger message that charges it.
+type charge struct {
+	events.Position
+	sequence uint64
+}
+
+// tally sums the spans of one partition, since USAGE last lost its end: before
+// that, USAGE does not hold what the ledger settled.
 type tally struct {
+	rewound    uint64          // the ledger message that says so; 0 when it never did
+	from       events.Position // behind which it goes on
 	through    events.Position
 	events     uint64
 	debits     uint64
@@ -43,7 +54,7 @@ func eventKey(source, id string) [16]byte {
 func readLedger(ctx context.Context, c Config, r *Report) (*book, error) {
 	b := &book{
 		horizon: c.Horizon, state: ledger.New(),
-		charged: map[[16]byte]events.Position{}, spans: make([]tally, c.Partitions),
+		charged: map[[16]byte]charge{}, spans: make([]tally, c.Partitions),
 	}
 	err := stream.Each(ctx, c.Broker.Log(events.StreamLedger), stream.From{}, func(m stream.Message) error {
 		b.fold(m, r)
@@ -67,6 +78,7 @@ func (b *book) fold(m stream.Message, r *Report) {
 		r.differ("ledger", "message %d follows %d: the ledger has a gap", m.Sequence, b.through)
 	}
 	b.through = m.Sequence
+	b.stored = append(b.stored, m.Time.Truncate(time.Microsecond))
 	chunk, err := events.DecodeChunk(m.Data)
 	if err != nil {
 		r.differ("ledger", "message %d on %s is not the ledger's: %v", m.Sequence, m.Subject, err)
@@ -94,7 +106,7 @@ func (b *book) charge(sequence uint64, d *events.Debit, r *Report) {
 		r.differ("ledger", "usage event %s %s is charged twice: from USAGE %d/%d and, in ledger message %d, from %d/%d",
 			d.Source, d.ID, first.Sequence, first.Index, sequence, d.Position.Sequence, d.Position.Index)
 	}
-	b.charged[key] = d.Position
+	b.charged[key] = charge{Position: d.Position, sequence: sequence}
 }
 
 func (b *book) span(m stream.Message, s events.Span, debits uint64, r *Report) {
@@ -104,6 +116,10 @@ func (b *book) span(m stream.Message, s events.Span, debits uint64, r *Report) {
 		return
 	}
 	t := &b.spans[partition]
+	if s.Rewound {
+		*t = tally{rewound: m.Sequence, from: s.Through, through: s.Through}
+		return
+	}
 	if !before(t.through, s.Through) {
 		r.differ("ledger", "message %d settles usage through %d/%d, behind %d/%d", m.Sequence,
 			s.Through.Sequence, s.Through.Index, t.through.Sequence, t.through.Index)
@@ -113,14 +129,22 @@ func (b *book) span(m stream.Message, s events.Span, debits uint64, r *Report) {
 			s.Events, debits, s.Duplicates, s.Rejected)
 	}
 	t.through = s.Through
-	t.events += uint64(s.Events)
-	t.debits += debits
-	t.duplicates += uint64(s.Duplicates)
-	t.rejected += uint64(s.Rejected)
+	for _, sum := range []*tally{t, &b.total} {
+		sum.events += uint64(s.Events)
+		sum.debits += debits
+		sum.duplicates += uint64(s.Duplicates)
+		sum.rejected += uint64(s.Rejected)
+	}
 }
 
 func before(a, b events.Position) bool {
 	return a.Sequence < b.Sequence || a.Sequence == b.Sequence && a.Index < b.Index || a.Sequence == 0
+}
+
+// holds reports whether the ledger has the entry that c names: one that lost its
+// end has not, and may have given the sequence out again.
+func (b *book) holds(c events.Cause) bool {
+	return c.Sequence > 0 && c.Sequence <= uint64(len(b.stored)) && b.stored[c.Sequence-1].Equal(c.At.Truncate(time.Microsecond))
 }
 
 // add sums an account into the report and checks that no credit was lost.

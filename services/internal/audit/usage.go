@@ -11,12 +11,8 @@ import (
 // checkUsage reads every usage event that is still stored and settled, and
 // finds each in the ledger: charged, or counted as duplicate or rejected.
 func checkUsage(ctx context.Context, c Config, b *book, r *Report) error {
-	for _, t := range b.spans {
-		r.Usage.Events += t.events
-		r.Usage.Charged += t.debits
-		r.Usage.Duplicates += t.duplicates
-		r.Usage.Rejected += t.rejected
-	}
+	r.Usage.Events, r.Usage.Charged = b.total.events, b.total.debits
+	r.Usage.Duplicates, r.Usage.Rejected = b.total.duplicates, b.total.rejected
 	usage := c.Broker.Log(events.StreamUsage)
 	state, err := usage.State(ctx)
 	if err != nil {
@@ -58,16 +54,19 @@ func countUsage(m stream.Message, partitions int, b *book, met map[[16]byte]stru
 		return
 	}
 	for i, item := range events.DecodeMessage(m.Subject, m.Header, m.Data, partitions) {
-		through := b.spans[partition].through
-		if before(through, events.Position{Sequence: m.Sequence, Index: i}) {
+		settled, at := &b.spans[partition], events.Position{Sequence: m.Sequence, Index: i}
+		if before(settled.through, at) {
 			return
+		}
+		if settled.rewound > 0 && !before(settled.from, at) {
+			continue
 		}
 		t := &found[partition]
 		t.events++
 		if item.Err == nil {
 			key := eventKey(item.Usage.Source, item.Usage.ID)
-			if _, ok := b.charged[key]; ok {
-				if _, again := met[key]; again {
+			if c, ok := b.charged[key]; ok {
+				if _, again := met[key]; again || c.sequence < settled.rewound {
 					t.duplicates++
 				} else {
 					t.debits++

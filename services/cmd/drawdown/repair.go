@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/analytics"
+	"github.com/drawdown-credits/drawdown/services/internal/audit"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
+	"github.com/drawdown-credits/drawdown/services/projector/balances"
+	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
+	"github.com/drawdown-credits/drawdown/services/rater"
+)
+
+// repairReport says what verify --repair found and did.
+type repairReport struct {
+	// Rewound are the partitions whose USAGE had lost its end.
+	Rewound []rater.RewindReport `json:"rewound"`
+	// Lost is what ClickHouse knows of a LEDGER that had lost its end; nil when
+	// it had not.
+	Lost     *analytics.Lost `json:"lost,omitzero"`
+	Balances balances.Report `json:"balances"`
+	// ClickHouse is nil when there was nothing to rebuild.
+	ClickHouse *clickhouse.Report `json:"clickhouse,omitzero"`
+	Audit      *audit.Report      `json:"audit"`
+}
+
+// repair reconciles downstream of the shorter log, in the order in which the
+// data flows, and then verifies. Each step does nothing where nothing is wrong,
+// so a repair that was interrupted is run again.
+func (v *verification) repair(ctx context.Context) error {
+	r := repairReport{Rewound: []rater.RewindReport{}}
+	for p := range v.streams.Partitions {
+		rewound, err := rater.Rewind(ctx, v.broker, p)
+		if err != nil {
+			return err
+		}
+		if rewound.Rewound {
+			r.Rewound = append(r.Rewound, rewound)
+		}
+	}
+	// Before ClickHouse is rebuilt, for nobody else remembers.
+	var err error
+	if r.Lost, err = v.lost(ctx); err != nil {
+		return err
+	}
+	if r.Balances, err = v.rebuildBalances(ctx, v.app); err != nil {
+		return err
+	}
+	stopped, err := v.clickhouseStopped(ctx)
+	if err != nil {
+		return err
+	}
+	if stopped || r.Lost != nil {
+		if err := v.repairClickHouse(ctx, &r); err != nil {
+			return err
+		}
+	}
+	if r.Audit, err = v.audit(ctx); err != nil {
+		return err
+	}
+	if r.ClickHouse == nil && slices.ContainsFunc(r.Audit.Differences, func(d audit.Difference) bool { return d.Where == "clickhouse" }) {
+		if err := v.repairClickHouse(ctx, &r); err != nil {
+			return err
+		}
+		if r.Audit, err = v.audit(ctx); err != nil {
+			return err
+		}
+	}
+	if err := v.app.showValue(r, func() { v.app.printRepair(r) }); err != nil {
+		return err
+	}
+	return outcomeOf(r.Audit)
+}
+
+// lost returns what ClickHouse has and the ledger has not; nil when that is
+// nothing.
+func (v *verification) lost(ctx context.Context) (*analytics.Lost, error) {
+	through, err := v.history.ProjectedThrough(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ledger := v.broker.Log(events.StreamLedger)
+	lost, err := v.history.LostBehind(ctx, func(sequence uint64) (time.Time, error) {
+		m, _, err := ledger.Get(ctx, sequence)
+		return m.Time, err
+	})
+	if err != nil || lost.Through == through {
+		return nil, err
+	}
+	return &lost, nil
+}
+
+// clickhouseStopped reports whether the writer of ClickHouse waits for somebody
+// to do something.
+func (v *verification) clickhouseStopped(ctx context.Context) (bool, error) {
+	standing, err := lease.Read(ctx, v.broker)
+	if err != nil {
+		return false, err
+	}
+	for _, held := range standing.Leases[lease.ClickHouse] {
+		if held.Report.State == lease.StateStopped {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (v *verification) repairClickHouse(ctx context.Context, r *repairReport) error {
+	report, err := v.rebuildClickHouse(ctx, v.app, v.dsn)
+	r.ClickHouse = &report
+	return err
+}
+
+func (a *app) printRepair(r repairReport) {
+	for _, p := range r.Rewound {
+		fmt.Fprintf(a.out, "Partition %d: USAGE had lost its end. It is read again from behind message %d, not %d; %d events that it no longer holds stay charged.\n",
+			p.Partition, p.To.Sequence, p.From.Sequence, p.Lost)
+	}
+	if r.Lost != nil {
+		fmt.Fprintf(a.out, "LEDGER had lost its end, behind sequence %d: %d charges, which are made again from USAGE as far as it holds them, and %d commands. Give these again:\n",
+			r.Lost.Through, r.Lost.Debits, len(r.Lost.Commands))
+		for _, c := range r.Lost.Commands {
+			fmt.Fprintf(a.out, "  %s %s of account %q: %s credits, recorded at %s\n",
+				c.Kind, c.Grant, c.Account, c.Granted, c.RecordedAt.Format(time.RFC3339))
+		}
+	}
+	a.printBalancesRebuilt(r.Balances)
+	if r.ClickHouse != nil {
+		a.printClickHouseRebuilt(*r.ClickHouse)
+	}
+	a.printReport(r.Audit)
+}
