@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -49,6 +50,8 @@ type Config struct {
 	// StateDir is the folder of what the rater keeps between runs; it is made.
 	// Without one, each run reads from the ledger what it needs.
 	StateDir string
+	// Disk is where StateDir is; nil means on the machine's own.
+	Disk vfs.FS
 	// Horizon is how long before the time it was stored at an event's time may
 	// lie, and how long its id is remembered at least. Default DefaultHorizon.
 	Horizon time.Duration

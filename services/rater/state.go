@@ -92,7 +92,7 @@ func (p *partition) openIndex() error {
 	var err error
 	for n := range foldersMax {
 		folder := p.folder(n)
-		if p.index, rebuilt, err = dedup.Open(folder, p.identity(), p.cache); err == nil {
+		if p.index, rebuilt, err = p.openFolder(folder); err == nil {
 			if rebuilt != "" {
 				p.rebuild(rebuilt)
 			}
@@ -104,6 +104,13 @@ func (p *partition) openIndex() error {
 		p.log.Warn("dedup index is in use by another process; trying the next folder", "folder", folder)
 	}
 	return err
+}
+
+func (p *partition) openFolder(folder string) (x *dedup.Index, rebuilt string, err error) {
+	if p.config.Disk == nil || folder == "" {
+		return dedup.Open(folder, p.identity(), p.cache)
+	}
+	return dedup.OpenOn(p.config.Disk, folder, p.identity(), p.cache)
 }
 
 func (p *partition) identity() dedup.Identity {

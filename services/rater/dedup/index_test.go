@@ -50,7 +50,7 @@ func (r *rig) must(err error) {
 // open opens the index, and returns why it was rebuilt.
 func (r *rig) open(id Identity) (rebuilt string) {
 	r.Helper()
-	x, rebuilt, err := openOn(r.disk, "index", id, r.cache)
+	x, rebuilt, err := OpenOn(r.disk, "index", id, r.cache)
 	r.must(err)
 	r.x = x
 	return rebuilt
@@ -323,7 +323,7 @@ func TestAFolderInUseIsLeftAlone(t *testing.T) {
 	r.commit(at(1, noon), "a")
 	other := own
 	other.Partition = 9
-	if _, _, err := openOn(r.disk, "index", other, r.cache); !errors.Is(err, ErrInUse) {
+	if _, _, err := OpenOn(r.disk, "index", other, r.cache); !errors.Is(err, ErrInUse) {
 		t.Fatalf("opened twice: %v, want ErrInUse", err)
 	}
 	r.want(at(1, noon), "a", "b")

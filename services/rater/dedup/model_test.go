@@ -67,7 +67,7 @@ func TestAnIndexAgreesWithANaiveOneOverCrashes(t *testing.T) {
 	defer cache.Close()
 	rapid.Check(t, func(t *rapid.T) {
 		disk := vfs.NewCrashableMem()
-		x, _, err := openOn(disk, "index", own, cache)
+		x, _, err := OpenOn(disk, "index", own, cache)
 		must := func(err error) {
 			if err != nil {
 				t.Fatal(err)
@@ -77,7 +77,7 @@ func TestAnIndexAgreesWithANaiveOneOverCrashes(t *testing.T) {
 		defer func() { must(x.Close()) }()
 		reopen := func() {
 			var rebuilt string
-			x, rebuilt, err = openOn(disk, "index", own, cache)
+			x, rebuilt, err = OpenOn(disk, "index", own, cache)
 			must(err)
 			if rebuilt != "" {
 				t.Fatalf("rebuilt: %s", rebuilt)

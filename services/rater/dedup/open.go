@@ -36,10 +36,11 @@ func Open(folder string, id Identity, cache *Cache) (x *Index, rebuilt string, e
 	if folder == "" {
 		disk, folder = vfs.NewMem(), "index"
 	}
-	return openOn(disk, folder, id, cache)
+	return OpenOn(disk, folder, id, cache)
 }
 
-func openOn(disk vfs.FS, folder string, id Identity, cache *Cache) (x *Index, rebuilt string, err error) {
+// OpenOn is Open in a folder of a disk that may not be the machine's.
+func OpenOn(disk vfs.FS, folder string, id Identity, cache *Cache) (x *Index, rebuilt string, err error) {
 	lock, err := acquire(disk, folder)
 	if err != nil {
 		return nil, "", err
