@@ -3,7 +3,11 @@ package simulation
 import (
 	"context"
 	"fmt"
-	"log/slog"
+	"slices"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/simulated"
@@ -25,7 +29,7 @@ type instance struct {
 	lives  int
 	client *simulated.Client
 	share  *share
-	disk   *disk
+	disk   *vfs.MemFS // survives a life, but for what was not synced
 	cancel context.CancelFunc
 	done   chan struct{}
 	down   bool
@@ -34,7 +38,7 @@ type instance struct {
 }
 
 func (w *world) newInstance(s service, number int) *instance {
-	in := &instance{service: s, name: fmt.Sprintf("%s.%d", s.name, number), disk: newDisk(), down: true}
+	in := &instance{service: s, name: fmt.Sprintf("%s.%d", s.name, number), disk: vfs.NewCrashableMem(), down: true}
 	return in
 }
 
@@ -47,6 +51,7 @@ func (w *world) start(in *instance) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	in.cancel, in.done = cancel, done
+	w.lives = append(w.lives, done)
 	w.say("%s starts with partitions %v", in.client.Name(), in.share.list())
 	life := *in // what the goroutine uses of the instance is this life's
 	go func() {
@@ -90,11 +95,51 @@ func (w *world) crash(in *instance) {
 	w.say("%s is killed", in.client.Name())
 	in.down = true
 	in.client.Kill()
-	in.disk = in.disk.crash(w)
+	in.disk = w.crashed(in.disk)
 	in.cancel()
 	if !w.chance(4) {
 		w.start(in)
 	}
+}
+
+// restart ends an instance as one that is asked to, and starts it again.
+func (w *world) restart(in *instance) {
+	if in.down {
+		return
+	}
+	w.fault("restart")
+	w.say("%s is asked to end", in.client.Name())
+	in.cancel()
+	for !in.hasEnded() {
+		synctest.Wait()
+		own := slices.DeleteFunc(w.network.Operations(), func(o *simulated.Operation) bool { return o.Client() != in.client })
+		if len(own) > 0 {
+			w.operate(pick(w, own))
+		} else {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	in.client.Kill()
+	w.start(in)
+}
+
+func (in *instance) hasEnded() bool {
+	select {
+	case <-in.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// crashed returns what the end of a process, or of its machine, leaves of a
+// disk.
+func (w *world) crashed(disk *vfs.MemFS) *vfs.MemFS {
+	if w.chance(4) {
+		return vfs.NewCrashableMem() // another machine
+	}
+	unsynced := []int{0, 50, 100}[w.rng.IntN(3)] // percent that was written all the same
+	return disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: w.rng})
 }
 
 // cut breaks the connection of an instance, which comes back.
@@ -159,6 +204,3 @@ func (w *world) assignAll(in *instance) {
 
 // stopped says why one of its partitions is stopped, if one is.
 func (in *instance) stopped() string { return in.share.stopped() }
-
-// logger writes nowhere: what happens is in the trace.
-func logger() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -12,12 +12,12 @@ type profile struct {
 	late       int // an operation whose caller is gone happens all the same
 	slow       int // an answer waits
 	crash      int // an instance dies and comes back
+	restart    int // an instance ends in order and comes back
 	cut        int // a connection is lost and comes back
 	powerCut   int // the broker dies and comes back, without the end of what it does not sync
 	pause      int // an instance stands still for a while
 	handover   int // a partition moves
 	leap       int // much time passes at once
-	volatile   int // of crashes, those that take the local state along
 	time       int // a little time passes
 	publishing int // something is published
 	batchRows  int // of ClickHouse
@@ -36,8 +36,8 @@ func newProfile(rng *rand.Rand) profile {
 	}
 	return profile{
 		lose: sometimes(15), mute: sometimes(15), refuse: sometimes(25), late: 1 + rng.IntN(3), slow: sometimes(4),
-		crash: sometimes(40), cut: sometimes(60), powerCut: sometimes(150), pause: sometimes(60), handover: sometimes(60),
-		leap: sometimes(150), volatile: 1 + rng.IntN(3), time: 5 + rng.IntN(30), publishing: 3 + rng.IntN(30),
+		crash: sometimes(40), restart: sometimes(60), cut: sometimes(60), powerCut: sometimes(150), pause: sometimes(60), handover: sometimes(60),
+		leap: sometimes(150), time: 5 + rng.IntN(30), publishing: 3 + rng.IntN(30),
 		batchRows: 1 + rng.IntN(20), snapshots: 1 + rng.IntN(40),
 	}
 }

@@ -21,10 +21,10 @@ var services = []service{
 	{name: "clickhouse", most: 2, parts: 1, run: runClickHouse},
 }
 
-func runRater(_ *world, in *instance, ctx context.Context) error {
+func runRater(w *world, in *instance, ctx context.Context) error {
 	return rater.New(rater.Config{
 		Broker: in.client, Share: in.share, Partitions: partitions, Installation: installation,
-		Horizon: horizon, MaxAhead: maxAhead, Logger: logger(),
+		StateDir: "state", Disk: in.disk, Horizon: horizon, MaxAhead: maxAhead, Logger: w.logs.logger(),
 	}).Run(ctx)
 }
 
@@ -32,7 +32,7 @@ func runBalances(w *world, in *instance, ctx context.Context) error {
 	p, err := balances.New(balances.Config{
 		Broker: in.client, Share: in.share, Partitions: partitions, Installation: installation,
 		Snapshots: snapshot.NewStore(in.client), SnapshotEntries: w.profile.snapshots, SnapshotEvery: 5 * time.Second,
-		Logger: logger(),
+		Logger: w.logs.logger(),
 	})
 	if err != nil {
 		return err
@@ -40,9 +40,9 @@ func runBalances(w *world, in *instance, ctx context.Context) error {
 	return p.Run(ctx)
 }
 
-func runEnforcer(_ *world, in *instance, ctx context.Context) error {
+func runEnforcer(w *world, in *instance, ctx context.Context) error {
 	e, err := enforcer.New(enforcer.Config{
-		Broker: in.client, Share: in.share, Partitions: partitions, Logger: logger(),
+		Broker: in.client, Share: in.share, Partitions: partitions, Logger: w.logs.logger(),
 	})
 	if err != nil {
 		return err
@@ -53,18 +53,10 @@ func runEnforcer(_ *world, in *instance, ctx context.Context) error {
 func runClickHouse(w *world, in *instance, ctx context.Context) error {
 	p, err := clickhouse.New(clickhouse.Config{
 		Broker: in.client, Share: in.share, Installation: installation, Store: &connection{w: w, client: in.client},
-		Snapshots: snapshot.NewStore(in.client), BatchRows: w.profile.batchRows, Logger: logger(),
+		Snapshots: snapshot.NewStore(in.client), BatchRows: w.profile.batchRows, Logger: w.logs.logger(),
 	})
 	if err != nil {
 		return err
 	}
 	return p.Run(ctx)
 }
-
-// disk is what an instance keeps over its lives.
-type disk struct{}
-
-func newDisk() *disk { return &disk{} }
-
-// crash returns what a power cut leaves of a disk.
-func (d *disk) crash(*world) *disk { return d }

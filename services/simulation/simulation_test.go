@@ -94,7 +94,7 @@ func (all *tally) report(t *testing.T) {
 	if all.seeds < enough || all.failed > 0 {
 		return
 	}
-	for _, kind := range []string{"crash", "cut", "handover", "late", "leap", "lose", "mute", "pause", "power cut", "refuse"} {
+	for _, kind := range []string{"crash", "cut", "handover", "late", "leap", "lose", "mute", "pause", "power cut", "refuse", "restart"} {
 		if all.faults[kind] == 0 {
 			t.Errorf("there was no %s", kind)
 		}

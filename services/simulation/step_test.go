@@ -19,6 +19,8 @@ func (w *world) step() {
 	switch {
 	case w.chance(p.crash):
 		w.crash(pick(w, w.instances))
+	case w.chance(p.restart):
+		w.restart(pick(w, w.instances))
 	case w.chance(p.cut):
 		w.cut(pick(w, w.instances))
 	case w.chance(p.powerCut):

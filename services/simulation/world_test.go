@@ -29,8 +29,10 @@ type world struct {
 	network *simulated.Network
 
 	instances []*instance
+	lives     []<-chan struct{} // of all instances, closed when they end
 	load      *load
 	database  *database
+	logs      logs
 
 	chunks map[uint64]events.Chunk // of LEDGER, decoded
 	passed string                  // the fingerprint of what passed the audit
@@ -48,7 +50,8 @@ func newWorld(seed uint64) *world {
 	server.Install(partitions)
 	w := &world{
 		rng: rng, profile: newProfile(rng), server: server, network: simulated.NewNetwork(server),
-		database: newDatabase(), chunks: map[uint64]events.Chunk{}, seed: seed, faults: map[string]int{}, seen: map[string]int{},
+		database: newDatabase(), chunks: map[uint64]events.Chunk{},
+		logs: logs{count: map[string]int{}}, seed: seed, faults: map[string]int{}, seen: map[string]int{},
 	}
 	w.network.Buffer = 1 + rng.IntN(64)
 	w.load = newLoad(w)
@@ -83,11 +86,12 @@ func (w *world) begin() {
 // end stops the services and sums up.
 func (w *world) end(wrong string) outcome {
 	for _, in := range w.instances {
+		in.client.Kill()
 		in.cancel()
 	}
 	w.network.Close()
-	for _, in := range w.instances {
-		<-in.done
+	for _, done := range w.lives {
+		<-done
 	}
 	if wrong != "" {
 		wrong += fmt.Sprintf("\nprofile %+v", w.profile)
@@ -226,6 +230,9 @@ func (w *world) count() {
 	}
 	w.seen["snapshots"] += len(w.server.Messages("OBJ_"+events.BucketSnapshots)) / 2
 	w.seen["answers"] += len(w.load.answers)
+	for message, n := range w.logs.counts() {
+		w.seen["log: "+message] += n
+	}
 }
 
 // accounts are the accounts of a seed, both partitions among them.
