@@ -26,6 +26,7 @@ type broker struct {
 
 	mu   sync.Mutex
 	logs map[string]*natsLog
+	lost map[chan struct{}]struct{} // of those who asked for interruptions
 }
 
 // NewBroker returns the streams behind a connection, which stays the caller's
@@ -35,7 +36,7 @@ func NewBroker(nc *nats.Conn) (Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &broker{nc: nc, js: js, logs: map[string]*natsLog{}}, nil
+	return &broker{nc: nc, js: js, logs: map[string]*natsLog{}, lost: map[chan struct{}]struct{}{}}, nil
 }
 
 func (b *broker) Log(name string) Log {
@@ -52,18 +53,39 @@ func (b *broker) Log(name string) Log {
 func (b *broker) Interrupted() (<-chan struct{}, func()) {
 	statuses := b.nc.StatusChanged(nats.RECONNECTING, nats.CLOSED)
 	lost := make(chan struct{}, 1)
+	b.mu.Lock()
+	b.lost[lost] = struct{}{}
+	b.mu.Unlock()
 	var forwarding sync.WaitGroup
 	forwarding.Go(func() {
 		for range statuses {
-			select {
-			case lost <- struct{}{}:
-			default: // one is waiting already
-			}
+			signal(lost)
 		}
 	})
 	return lost, func() {
 		b.nc.RemoveStatusListener(statuses)
 		forwarding.Wait()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.lost, lost)
+	}
+}
+
+// interrupt tells everybody that what was read may be gone, as when the
+// connection is lost.
+func (b *broker) interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for lost := range b.lost {
+		signal(lost)
+	}
+}
+
+// signal leaves one signal waiting.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // one is waiting already
 	}
 }
 
@@ -122,7 +144,7 @@ func (l *natsLog) Read(ctx context.Context, from From, subjects ...string) (*Rea
 	if err != nil {
 		return nil, err
 	}
-	return read(ctx, s, from, subjects)
+	return l.read(ctx, s, from, subjects)
 }
 
 func (l *natsLog) Get(ctx context.Context, sequence uint64) (Message, bool, error) {
@@ -145,7 +167,14 @@ func (l *natsLog) Last(ctx context.Context, subject string) (Message, bool, erro
 	if err != nil {
 		return Message{}, false, err
 	}
-	return Last(ctx, s, subject)
+	raw, err := s.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Message{}, false, nil
+	}
+	if err != nil {
+		return Message{}, false, fmt.Errorf("read the last message on %s: %w", subject, err)
+	}
+	return fromRaw(raw), true, nil
 }
 
 func (l *natsLog) Append(ctx context.Context, a Append) (uint64, error) {
@@ -235,7 +264,7 @@ func (a Append) options() []jetstream.PublishOpt {
 }
 
 func outcome(a Append, err error) error {
-	if IsFenced(err) {
+	if isFenced(err) {
 		return ErrFenced
 	}
 	return fmt.Errorf("append to %s: %w", a.Subject, err)

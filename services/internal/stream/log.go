@@ -13,9 +13,9 @@ import (
 type Broker interface {
 	// Log returns the stream of that name, which need not exist yet.
 	Log(name string) Log
-	// Interrupted returns a channel that receives when the connection is lost.
-	// What was read before may be gone when it is back: read on only after
-	// checking the place. Call stop when done.
+	// Interrupted returns a channel that receives when the connection is lost, or
+	// a stream is found to have lost what was read of it. What was read before
+	// may be gone: read on only after checking the place. Call stop when done.
 	Interrupted() (lost <-chan struct{}, stop func())
 	// Reply publishes body to whoever waits on subject, which may be nobody.
 	Reply(subject string, body []byte) error

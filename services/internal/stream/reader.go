@@ -43,12 +43,7 @@ const (
 	readerBytes  = 9 << 20
 )
 
-// Read opens a reader at sequence from (0 and 1 mean the beginning). Close it.
-func Read(ctx context.Context, s jetstream.Stream, from uint64, subjects ...string) (*Reader, error) {
-	return read(ctx, s, From{Sequence: from}, subjects)
-}
-
-func read(ctx context.Context, s jetstream.Stream, from From, subjects []string) (*Reader, error) {
+func (l *natsLog) read(ctx context.Context, s jetstream.Stream, from From, subjects []string) (*Reader, error) {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: subjects}
 	switch {
 	case from.LastPerSubject:
@@ -58,15 +53,14 @@ func read(ctx context.Context, s jetstream.Stream, from From, subjects []string)
 	case from.Sequence > 1:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Sequence
 	}
-	name := s.CachedInfo().Config.Name
 	consumer, err := s.OrderedConsumer(ctx, config)
 	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", name, err)
+		return nil, fmt.Errorf("read stream %s: %w", l.name, err)
 	}
-	d := delivery{messages: make(chan Message, readerBuffer), done: make(chan struct{})}
+	d := delivery{log: l, messages: make(chan Message, readerBuffer), done: make(chan struct{})}
 	consume, err := consumer.Consume(d.deliver, jetstream.PullMaxBytes(readerBytes))
 	if err != nil {
-		return nil, fmt.Errorf("consume stream %s: %w", name, err)
+		return nil, fmt.Errorf("consume stream %s: %w", l.name, err)
 	}
 	return NewReader(d.messages, func() {
 		close(d.done)
@@ -77,8 +71,12 @@ func read(ctx context.Context, s jetstream.Stream, from From, subjects []string)
 
 // delivery takes what the server sends.
 type delivery struct {
+	log      *natsLog
 	messages chan Message
 	done     chan struct{}
+
+	last    Mark // delivered
+	rewound bool // the stream no longer holds last: nothing more is delivered
 }
 
 // deliver waits when the buffer is full, which holds the server's deliveries
@@ -88,13 +86,32 @@ func (d *delivery) deliver(m jetstream.Msg) {
 	if err != nil {
 		return // not a delivery from a stream
 	}
-	select {
-	case d.messages <- Message{
+	message := Message{
 		Subject: m.Subject(), Header: m.Headers(), Data: m.Data(),
 		Sequence: metadata.Sequence.Stream, Time: metadata.Timestamp.UTC(), Pending: metadata.NumPending,
-	}:
+	}
+	// The client has made its consumer anew behind the last message. Where the
+	// server lost that, and gave its sequence to another, messages in front of
+	// this one would never be read.
+	if metadata.Sequence.Consumer == 1 && d.last.Sequence > 0 && !d.rewound && !d.holds() {
+		d.rewound = true
+		d.log.broker.interrupt()
+	}
+	if d.rewound {
+		return
+	}
+	select {
+	case d.messages <- message:
+		d.last = MarkOf(message)
 	case <-d.done:
 	}
+}
+
+// holds reports whether the stream is known to hold the last message delivered.
+func (d *delivery) holds() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
+	defer cancel()
+	return d.last.Verify(ctx, d.log) == nil
 }
 
 // Next waits for the next message.

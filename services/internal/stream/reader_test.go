@@ -1,11 +1,8 @@
 package stream_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/natsserver"
@@ -14,12 +11,8 @@ import (
 )
 
 func TestReaderGivesEveryMessageOnceInOrderAcrossAServerRestart(t *testing.T) {
-	server := natstest.Run(t)
+	server, broker := install(t)
 	js := server.JetStream()
-	streams, err := stream.Ensure(t.Context(), js, stream.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	const total = 3 * 1500 // past the reader's buffer
 	publish := func(from, to int) {
 		for i := from; i < to; i++ {
@@ -29,7 +22,7 @@ func TestReaderGivesEveryMessageOnceInOrderAcrossAServerRestart(t *testing.T) {
 		}
 	}
 	publish(0, total/3)
-	reader, err := stream.Read(t.Context(), streams.Ledger, 0, "ledger.3.*")
+	reader, err := broker.Log(events.StreamLedger).Read(t.Context(), stream.From{}, "ledger.3.*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,18 +42,15 @@ func TestReaderGivesEveryMessageOnceInOrderAcrossAServerRestart(t *testing.T) {
 }
 
 func TestReaderTakesMessagesOfEverySize(t *testing.T) {
-	js := natstest.Run(t).JetStream()
-	streams, err := stream.Ensure(t.Context(), js, stream.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, broker := install(t)
+	js := server.JetStream()
 	sizes := []int{0, 1, 1 << 20, natsserver.MaxPayload - 100, 3 << 20, natsserver.MaxPayload - 100, natsserver.MaxPayload - 100, 5}
 	for _, size := range sizes {
 		if _, err := js.Publish(t.Context(), events.LedgerSubject(0, events.WriterUsage), make([]byte, size)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	reader, err := stream.Read(t.Context(), streams.Ledger, 0)
+	reader, err := broker.Log(events.StreamLedger).Read(t.Context(), stream.From{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,49 +62,65 @@ func TestReaderTakesMessagesOfEverySize(t *testing.T) {
 	}
 }
 
-func TestReaderStartsWhereItIsTold(t *testing.T) {
-	js := natstest.Run(t).JetStream()
-	streams, err := stream.Ensure(t.Context(), js, stream.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range 5 {
-		if _, err := js.Publish(t.Context(), events.LedgerSubject(i%2, events.WriterUsage), nil); err != nil {
-			t.Fatal(err)
+// A stream that is made anew while the connection stays stands for a cluster
+// whose leader has lost the end of one.
+func TestReaderStopsWhenWhatItReadIsGone(t *testing.T) {
+	server, broker := install(t)
+	log := broker.Log(events.StreamSignals)
+	publish := func(n int) {
+		for range n {
+			if _, err := log.Append(t.Context(), stream.Append{Subject: "credits.low.acme"}); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	reader, err := stream.Read(t.Context(), streams.Ledger, 2, "ledger.0.*")
+	publish(3)
+	lost, stop := broker.Interrupted()
+	defer stop()
+	reader, err := log.Read(t.Context(), stream.From{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	if m, err := reader.Next(t.Context()); err != nil || m.Sequence != 3 || m.Pending != 1 {
-		t.Errorf("first message from 2 on: sequence %d, pending %d, %v; want 3, 1", m.Sequence, m.Pending, err)
+	for range 3 {
+		if _, err := reader.Next(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	js := server.JetStream()
+	made, err := js.Stream(t.Context(), events.StreamSignals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := made.CachedInfo().Config
+	if err := js.DeleteStream(t.Context(), events.StreamSignals); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	publish(5)
+	select {
+	case <-lost:
+	case m := <-reader.Messages():
+		t.Fatalf("read message %d of a stream that has lost those before it", m.Sequence)
+	case <-t.Context().Done():
+		t.Fatal("nobody was told")
+	}
+	if n := len(reader.Messages()); n > 0 {
+		t.Errorf("%d messages are delivered behind those that are gone", n)
 	}
 }
 
-func TestAppendFencedWritesOnlyBehindTheExpectedMessage(t *testing.T) {
-	js := natstest.Run(t).JetStream()
-	streams, err := stream.Ensure(t.Context(), js, stream.Config{})
+func install(t *testing.T) (*natstest.Server, stream.Broker) {
+	t.Helper()
+	server := natstest.Run(t)
+	if _, err := stream.Ensure(t.Context(), server.JetStream(), stream.Config{}); err != nil {
+		t.Fatal(err)
+	}
+	broker, err := stream.NewBroker(server.Connect())
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject := events.LedgerSubject(0, events.WriterUsage)
-	first, err := stream.AppendFenced(t.Context(), js, nats.NewMsg(subject), subject, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.AppendFenced(t.Context(), js, nats.NewMsg(subject), subject, 0); !errors.Is(err, stream.ErrFenced) {
-		t.Errorf("append behind nothing over a message: %v; want ErrFenced", err)
-	}
-	if _, err := stream.AppendFenced(t.Context(), js, nats.NewMsg(subject), subject, first); err != nil {
-		t.Errorf("append behind the last message: %v", err)
-	}
-	last, ok, err := stream.Last(t.Context(), streams.Ledger, subject)
-	if err != nil || !ok || last.Sequence != first+1 {
-		t.Errorf("last message: %d, %v, %v; want %d", last.Sequence, ok, err, first+1)
-	}
-	if _, ok, err := stream.Last(t.Context(), streams.Ledger, "ledger.9.*"); ok || err != nil {
-		t.Errorf("last message on an unused subject: %v, %v; want none", ok, err)
-	}
+	return server, broker
 }

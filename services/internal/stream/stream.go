@@ -230,16 +230,6 @@ func Partitions(ctx context.Context, js jetstream.JetStream) (int, error) {
 	return n, nil
 }
 
-// StateOf returns what a stream holds now. It asks over a handle of its own: Info
-// of a handle that several goroutines share writes to it.
-func StateOf(ctx context.Context, js jetstream.JetStream, name string) (jetstream.StreamState, error) {
-	s, err := js.Stream(ctx, name)
-	if err != nil {
-		return jetstream.StreamState{}, fmt.Errorf("look at stream %s: %w", name, err)
-	}
-	return s.CachedInfo().State, nil
-}
-
 func usageConfig(c Config) *jetstream.StreamConfig {
 	// Batches are taken for existing partitions only: one for another would be
 	// acknowledged and then read by nobody.
