@@ -30,6 +30,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
 	"github.com/drawdown-credits/drawdown/services/rater"
+	"github.com/drawdown-credits/drawdown/services/rater/trim"
 )
 
 // world is what every service works with.
@@ -138,10 +139,21 @@ func (w *world) rater(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return rater.New(rater.Config{
+	group, ctx := errgroup.WithContext(ctx)
+	r := rater.New(rater.Config{
 		Broker: w.broker, Share: share, Partitions: w.streams.Partitions, Installation: w.streams.Installation,
 		StateDir: w.state.Dir, Horizon: w.app.cfg.DedupHorizon, MaxAhead: w.app.cfg.MaxAhead, Logger: w.logger("rater"), Metrics: w.registry,
-	}).Run(ctx)
+	})
+	group.Go(func() error { return r.Run(ctx) })
+	if keep := w.app.cfg.UsageKeep; keep > 0 {
+		group.Go(func() error {
+			trim.Run(ctx, trim.Config{
+				Broker: w.broker, JetStream: w.js, Partitions: w.streams.Partitions, Keep: keep, Logger: w.logger("rater"),
+			})
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 func (w *world) balances() (*balances.Projector, error) {

@@ -41,7 +41,9 @@ type Config struct {
 	Replicas      int   `envconfig:"REPLICAS" default:"1" flag:"replicas" desc:"copies of each stream in a NATS cluster"`
 	UsageMaxBytes int64 `envconfig:"USAGE_MAX_BYTES" default:"0" flag:"usage-max-bytes" desc:"disk budget of the USAGE stream, which refuses publishers when full; 0: none"`
 
-	DedupHorizon  time.Duration `envconfig:"DEDUP_HORIZON" default:"72h" flag:"dedup-horizon" desc:"how long the id of a usage event is remembered; an event older than that is too late; 1h to 840h"`
+	DedupHorizon time.Duration `envconfig:"DEDUP_HORIZON" default:"72h" flag:"dedup-horizon" desc:"how long the id of a usage event is remembered; an event older than that is too late; 1h to 840h"`
+	UsageKeep    time.Duration `envconfig:"USAGE_KEEP" default:"168h" flag:"usage-keep" desc:"how long settled usage stays in the USAGE stream; the ledger has it for ever; 0: for ever too"`
+
 	MaxAhead      time.Duration `envconfig:"MAX_AHEAD" default:"5m" flag:"max-ahead" desc:"how far in the future a usage event's time may lie"`
 	FlushInterval time.Duration `envconfig:"FLUSH_INTERVAL" default:"500ms" flag:"flush-interval" desc:"longest wait before rows go to ClickHouse"`
 
@@ -109,6 +111,8 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("DRAWDOWN_INSTANCE is %q; expected 1 to 64 of A-Z a-z 0-9 _ -", c.Instance)
 	case c.FlushInterval <= 0:
 		return fmt.Errorf("DRAWDOWN_FLUSH_INTERVAL is %s; expected more than 0", c.FlushInterval)
+	case c.UsageKeep < 0:
+		return fmt.Errorf("DRAWDOWN_USAGE_KEEP is %s; expected 0 or more", c.UsageKeep)
 	case c.MaxAhead < 0:
 		return fmt.Errorf("DRAWDOWN_MAX_AHEAD is %s; expected 0 or more", c.MaxAhead)
 	}
