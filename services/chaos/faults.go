@@ -94,6 +94,13 @@ func (i *inflicter) service(ctx context.Context, f schedule.Fault) error {
 		s.Kill()
 	case schedule.Down:
 		i.stop(s)
+	case schedule.Doomed:
+		s.ambush(ctx, proxy.Stalled)
+		workload.Pause(ctx, f.For)
+		s.Kill()
+		s.cut(proxy.Refused)
+		s.cut(proxy.Open)
+		return s.Start()
 	case schedule.Forget:
 		s.Kill()
 		if err := errors.Join(os.RemoveAll(s.data), os.MkdirAll(s.data, 0o700)); err != nil {
@@ -102,9 +109,9 @@ func (i *inflicter) service(ctx context.Context, f schedule.Fault) error {
 	case schedule.Pause:
 		return during(ctx, f, func() { s.Signal(syscall.SIGSTOP) }, func() { s.Signal(syscall.SIGCONT) })
 	case schedule.Stall:
-		return during(ctx, f, func() { s.cut(proxy.Stalled) }, func() { s.cut(proxy.Open) })
+		return during(ctx, f, func() { s.ambush(ctx, proxy.Stalled) }, func() { s.cut(proxy.Open) })
 	case schedule.Deaf:
-		return during(ctx, f, func() { s.cut(proxy.Deaf) }, func() { s.cut(proxy.Open) })
+		return during(ctx, f, func() { s.ambush(ctx, proxy.Deaf) }, func() { s.cut(proxy.Open) })
 	case schedule.Reset:
 		return during(ctx, f, func() { s.cut(proxy.Refused) }, func() { s.cut(proxy.Open) })
 	case schedule.Clock:

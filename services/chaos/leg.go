@@ -145,7 +145,7 @@ func (l *leg) startProducers(ctx context.Context, group *errgroup.Group, w *worl
 		return err
 	}
 	plan := workload.Plan{Seed: l.Seed, Start: start, Accounts: l.Accounts, Partitions: l.Partitions}
-	singles, posts := min(l.Events/10, singlesMax), min(l.Events/30, postsMax)
+	singles, posts := min(l.Events/10, singlesMax), min(l.Events/12, postsMax)
 	batches := (l.Events - singles - posts) / 2
 	shares := []struct {
 		role   workload.Role
@@ -213,7 +213,7 @@ func (l *leg) inflictAll(ctx context.Context, w *world, gate *workload.Gate, fau
 // their owner away, unless NATS or the producers are in trouble meanwhile.
 func (l *leg) measure(w *watch, f schedule.Fault, r *legReport) {
 	switch f.Kind {
-	case schedule.Kill, schedule.Pause, schedule.Stall, schedule.Deaf, schedule.Reset, schedule.Down, schedule.Forget:
+	case schedule.Kill, schedule.Pause, schedule.Stall, schedule.Deaf, schedule.Reset, schedule.Down, schedule.Doomed, schedule.Forget:
 	default:
 		return
 	}

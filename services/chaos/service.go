@@ -86,9 +86,36 @@ func (s *service) setClock(d time.Duration) error {
 
 // cut cuts the service off from NATS, or heals that.
 func (s *service) cut(m proxy.Mode) {
+	setAll(s.nats, m)
+}
+
+// writes is what a service says to NATS when it writes what it is there for.
+var writes = map[string]string{
+	"rater": "PUB ledger.", "projector": "PUB $KV.BALANCES.", "enforcer": "PUB credits.", "gateway": "PUB usage.",
+}
+
+// ambushMax is how long a cut waits for the service to write something.
+const ambushMax = 2 * time.Second
+
+// ambush cuts the service off in the moment in which it writes, so that the
+// message is on its way and its outcome unknown. If it writes nothing for a
+// while it is cut off all the same.
+func (s *service) ambush(ctx context.Context, m proxy.Mode) {
+	sprung := make(chan struct{}, len(s.nats))
 	for _, p := range s.nats {
-		p.Set(m)
+		p.When(writes[s.kind], func() { s.cut(m); sprung <- struct{}{} })
 	}
+	timeout := time.NewTimer(ambushMax)
+	defer timeout.Stop()
+	select {
+	case <-sprung:
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+	for _, p := range s.nats {
+		p.When("", nil)
+	}
+	s.cut(m)
 }
 
 // startServices starts the instances: first those that make the streams and

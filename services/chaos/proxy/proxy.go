@@ -9,6 +9,7 @@
 package proxy
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"sync"
@@ -50,6 +51,8 @@ type Proxy struct {
 	mode  Mode
 	gates [2]chan struct{} // closed while the direction is open
 	links map[net.Conn]struct{}
+	bait  []byte // what a client must say for trap to be called
+	trap  func()
 }
 
 // Listen starts a proxy of target on the given address of loopback.
@@ -75,12 +78,36 @@ func (p *Proxy) Set(m Mode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mode = m
-	p.gate(toTarget, m == Stalled)
-	p.gate(toClient, m == Stalled || m == Deaf)
-	if m == Refused {
+	if m == Refused { // first, so that nothing that was stalled passes now
 		for conn := range p.links {
 			reset(conn)
 		}
+	}
+	p.gate(toTarget, m == Stalled)
+	p.gate(toClient, m == Stalled || m == Deaf)
+}
+
+// When calls do, once, right before something with text in it is passed on to
+// the target: a cut that do makes comes at the worst moment. A nil do takes
+// that back.
+func (p *Proxy) When(text string, do func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bait, p.trap = []byte(text), do
+}
+
+// spring calls what waits for said, if anything does.
+func (p *Proxy) spring(said []byte) {
+	p.mu.Lock()
+	trap := p.trap
+	if trap != nil && bytes.Contains(said, p.bait) {
+		p.trap = nil
+	} else {
+		trap = nil
+	}
+	p.mu.Unlock()
+	if trap != nil {
+		trap()
 	}
 }
 
@@ -175,6 +202,9 @@ func (p *Proxy) pump(to, from net.Conn, d direction) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
+		if d == toTarget {
+			p.spring(buffer[:n])
+		}
 		if !p.pass(d) {
 			return
 		}

@@ -126,3 +126,45 @@ func TestARefusedConnectionEndsAndSoDoesEveryNewOne(t *testing.T) {
 		t.Errorf("after the cut: %q", got)
 	}
 }
+
+func TestWhatAStallHeldBackIsLostWhenTheConnectionIsRefused(t *testing.T) {
+	p := start(t)
+	c := dial(t, p)
+	c.say(t, "before")
+	<-c.lines
+	p.Set(proxy.Stalled)
+	c.say(t, "during")
+	p.Set(proxy.Refused)
+	p.Set(proxy.Open)
+	if got, open := <-c.lines; open {
+		t.Errorf("%q came through", got)
+	}
+}
+
+func TestACutCanComeRightBeforeWhatAClientSays(t *testing.T) {
+	p := start(t)
+	c := dial(t, p)
+	sprung := make(chan struct{}, 2)
+	p.When("bait", func() { p.Set(proxy.Stalled); sprung <- struct{}{} })
+	c.say(t, "before")
+	if got := <-c.lines; got != "before" {
+		t.Fatalf("got %q", got)
+	}
+	c.say(t, "the bait")
+	<-sprung
+	select {
+	case got := <-c.lines:
+		t.Errorf("%q came through a cut", got)
+	default:
+	}
+	p.Set(proxy.Open)
+	c.say(t, "another bait")
+	for _, want := range []string{"the bait", "another bait"} {
+		if got := <-c.lines; got != want {
+			t.Errorf("got %q; want %q", got, want)
+		}
+	}
+	if len(sprung) > 0 {
+		t.Error("the cut came twice")
+	}
+}

@@ -21,6 +21,7 @@ const (
 	Clock     Kind = "clock jump" // a service's clock jumps, and later jumps back
 	Down      Kind = "scale down" // an instance ends properly and comes back
 	Up        Kind = "scale up"   // one more instance, for a while
+	Doomed    Kind = "cut, kill"  // cut off from NATS, and then killed with all it had to say
 	Forget    Kind = "state lost" // kill a service and empty its folder
 	Rolling   Kind = "rolling restart"
 	Producers Kind = "cut producers" // from NATS
@@ -83,31 +84,36 @@ type rule struct {
 	kind     Kind
 	services []string // whom it hits; none for other targets
 	min, max time.Duration
+	whole    bool // whatever the pace: it is long enough for another to take over
 }
 
 var rules = []rule{
-	{Kill, Names, 200 * time.Millisecond, 3 * time.Second},
-	{NodeKill, nil, 200 * time.Millisecond, 2 * time.Second},
-	{Pause, Names, time.Second, 9 * time.Second},
-	{Stall, Names, time.Second, 9 * time.Second},
-	{DiskFull, nil, time.Second, 3 * time.Second},
-	{Clock, Names, 2 * time.Second, 6 * time.Second},
-	{EngineKill, nil, 0, 0},
-	{Down, Names, 2 * time.Second, 6 * time.Second},
-	{Up, []string{"rater", "projector", "enforcer"}, 2 * time.Second, 6 * time.Second},
-	{Reset, Names, 500 * time.Millisecond, 4 * time.Second},
-	{Rolling, nil, 0, 0},
-	{Forget, []string{"rater", "projector"}, 200 * time.Millisecond, time.Second},
-	{NodePause, nil, 500 * time.Millisecond, 3 * time.Second},
-	{LeaderKill, nil, 200 * time.Millisecond, 3 * time.Second},
-	{NodeCut, nil, time.Second, 5 * time.Second},
-	{Deaf, Names, time.Second, 6 * time.Second},
-	{EngineStalled, nil, time.Second, 5 * time.Second},
-	{Producers, nil, 500 * time.Millisecond, 3 * time.Second},
-	{NodeRestart, nil, 0, time.Second},
-	{NodeAlone, nil, time.Second, 5 * time.Second},
-	{EngineGone, nil, 200 * time.Millisecond, 2 * time.Second},
-	{EnginePause, nil, time.Second, 4 * time.Second},
+	{kind: Kill, services: Names, min: 200 * time.Millisecond, max: 3 * time.Second},
+	{kind: NodeKill, min: 200 * time.Millisecond, max: 2 * time.Second},
+	{kind: Pause, services: Names, min: time.Second, max: 9 * time.Second},
+	{kind: Stall, services: Names, min: time.Second, max: 9 * time.Second},
+	{kind: DiskFull, min: time.Second, max: 3 * time.Second},
+	{kind: Clock, services: Names, min: 2 * time.Second, max: 6 * time.Second},
+	{kind: EngineKill},
+	{kind: Down, services: Names, min: 2 * time.Second, max: 6 * time.Second},
+	{kind: Up, services: []string{"rater", "projector", "enforcer"}, min: 2 * time.Second, max: 6 * time.Second},
+	{kind: Reset, services: Names, min: 500 * time.Millisecond, max: 4 * time.Second},
+	{kind: Rolling},
+	{kind: Forget, services: []string{"rater", "projector"}, min: 200 * time.Millisecond, max: time.Second},
+	{kind: Stall, services: []string{"rater"}, min: 6 * time.Second, max: 11 * time.Second, whole: true},
+	{kind: Doomed, services: []string{"gateway"}, min: 500 * time.Millisecond, max: 3 * time.Second},
+	{kind: Doomed, services: []string{"rater", "enforcer"}, min: 500 * time.Millisecond, max: 3 * time.Second},
+	{kind: Pause, services: []string{"rater", "projector"}, min: 6 * time.Second, max: 11 * time.Second, whole: true},
+	{kind: NodePause, min: 500 * time.Millisecond, max: 3 * time.Second},
+	{kind: LeaderKill, min: 200 * time.Millisecond, max: 3 * time.Second},
+	{kind: NodeCut, min: time.Second, max: 5 * time.Second},
+	{kind: Deaf, services: Names, min: time.Second, max: 6 * time.Second},
+	{kind: EngineStalled, min: time.Second, max: 5 * time.Second},
+	{kind: Producers, min: 500 * time.Millisecond, max: 3 * time.Second},
+	{kind: NodeRestart, min: 0, max: time.Second},
+	{kind: NodeAlone, min: time.Second, max: 5 * time.Second},
+	{kind: EngineGone, min: 200 * time.Millisecond, max: 2 * time.Second},
+	{kind: EnginePause, min: time.Second, max: 4 * time.Second},
 }
 
 // clustered are kinds that need several nodes.
@@ -134,7 +140,10 @@ func Make(c Config) []Fault {
 			if r.max > r.min {
 				f.For += time.Duration(random.Int64N(int64(r.max - r.min)))
 			}
-			f.For = time.Duration(float64(f.For) * c.Pace).Round(10 * time.Millisecond)
+			if !r.whole {
+				f.For = time.Duration(float64(f.For) * c.Pace)
+			}
+			f.For = f.For.Round(10 * time.Millisecond)
 			aim(random, &f, r, c.Topology)
 			faults = append(faults, f)
 		}

@@ -29,7 +29,7 @@ func TestFaultsAreSpreadOverTheEventsAndTheKinds(t *testing.T) {
 	for _, nodes := range []int{1, 3} {
 		kinds := map[schedule.Kind]int{}
 		last := 0
-		faults := schedule.Make(config(7, 44, nodes))
+		faults := schedule.Make(config(7, 50, nodes))
 		for _, f := range faults {
 			kinds[f.Kind]++
 			if f.At < last || f.At > 100_000 || f.Target == "" {
@@ -37,8 +37,8 @@ func TestFaultsAreSpreadOverTheEventsAndTheKinds(t *testing.T) {
 			}
 			last = f.At
 		}
-		if want := map[int]int{1: 19, 3: 22}[nodes]; len(kinds) != want || len(faults) != 44 {
-			t.Errorf("%d nodes: %d faults of %d kinds; want 44 of %d", nodes, len(faults), len(kinds), want)
+		if want := map[int]int{1: 20, 3: 23}[nodes]; len(kinds) != want || len(faults) != 50 {
+			t.Errorf("%d nodes: %d faults of %d kinds; want 50 of %d", nodes, len(faults), len(kinds), want)
 		}
 	}
 }

@@ -21,6 +21,7 @@ func timeOf(micros int64) string {
 func dataOf(b []byte, e journal.Event) []byte {
 	b = append(strconv.AppendQuote(append(b, `{"operation":`...), e.Operation), `,"status":`...)
 	b = append(strconv.AppendInt(b, int64(e.Status), 10), `,"project":"web","key":"k`...)
+	b = append(strconv.AppendInt(b, int64(e.Producer), 10), '-') // no two events have the same data
 	b = append(strconv.AppendInt(b, int64(e.Number), 10), `","quantities":{`...)
 	switch e.Operation {
 	case Chat:

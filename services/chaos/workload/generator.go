@@ -58,6 +58,7 @@ func Account(n int) string {
 
 const (
 	batchMax   = 150
+	postMax    = 30  // events in one request
 	repeatable = 500 // events kept to be repeated later
 	apart      = 40  // messages between an event and its repetition
 )
@@ -223,7 +224,11 @@ func (g *Generator) batch(m *Message) {
 		texts = append(texts, text)
 		m.Items = append(m.Items, journal.Item{Number: number, Bytes: len(text)})
 	}
-	for range 1 + g.random.IntN(batchMax) {
+	size := batchMax
+	if g.role == Posts {
+		size = postMax
+	}
+	for range 1 + g.random.IntN(size) {
 		switch {
 		case g.role == Batches && g.chance(0.7):
 			id, text := g.bad(m, q)
