@@ -68,73 +68,93 @@ func (g *Gateway) replayDeadLetters(ctx context.Context, in *replayInput) (*repl
 		return nil, err
 	}
 	out := &replayOutput{}
+	r := &replay{Gateway: g, to: &out.Body}
 	if len(body.IDs) > 0 {
-		err = g.replayByID(ctx, body.IDs, &out.Body)
+		err = r.byID(ctx, body.IDs)
 	} else {
-		err = g.replayWhere(ctx, body, &out.Body)
+		err = r.where(ctx, body)
 	}
-	if err != nil {
+	if err = errors.Join(err, r.flush(ctx)); err != nil {
 		g.Logger.Warn("replay of dead letters not finished", "replayed", out.Body.Replayed, "err", err)
 		return nil, unavailable("the replay stopped after %d; the others are kept. Repeating the request is safe", out.Body.Replayed)
 	}
 	return out, nil
 }
 
-func (g *Gateway) replayByID(ctx context.Context, ids []uint64, to *Replayed) error {
+// replay is one request's.
+type replay struct {
+	*Gateway
+	to  *Replayed
+	old []oldLetter // to be looked for in the ledger first
+}
+
+func (r *replay) byID(ctx context.Context, ids []uint64) error {
 	for _, id := range ids {
-		d, err := g.deadLetter(ctx, id)
+		d, err := r.deadLetter(ctx, id)
 		var p *Problem
 		if errors.As(err, &p) && p.Status == http.StatusNotFound {
-			to.NotFound = append(to.NotFound, id)
+			r.to.NotFound = append(r.to.NotFound, id)
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if err := g.replay(ctx, d); err != nil {
+		if err := r.add(ctx, d); err != nil {
 			return err
 		}
-		to.Replayed++
 	}
 	return nil
 }
 
-// replayWhere replays those with a reason, or all, of the dead letters that
-// there are now: one that comes back meanwhile is not replayed again.
-func (g *Gateway) replayWhere(ctx context.Context, body replayBody, to *Replayed) error {
+// where replays those with a reason, or all, of the dead letters that there are
+// now: one that comes back meanwhile is not replayed again.
+func (r *replay) where(ctx context.Context, body replayBody) error {
 	var failed error
-	last, enough := uint64(0), g.now().Add(replayTime)
-	more, err := g.scanDeadLetters(ctx, scan{from: body.After + 1, limit: math.MaxInt}, func(d events.DeadLetter, _ int) bool {
+	last, enough := uint64(0), r.now().Add(replayTime)
+	more, err := r.scanDeadLetters(ctx, scan{from: body.After + 1, limit: math.MaxInt}, func(d events.DeadLetter, _ int) bool {
 		if last = d.ID; body.All || d.Reason == body.Reason {
-			if failed = g.replay(ctx, d); failed != nil {
+			if failed = r.add(ctx, d); failed != nil {
 				return false
 			}
-			to.Replayed++
 		}
-		return g.now().Before(enough)
+		return r.now().Before(enough)
 	})
 	if more {
-		to.Next = last
+		r.to.Next = last
 	}
 	return errors.Join(failed, err)
 }
 
-// replay publishes a dead letter as it first came and deletes it once that is
+// add publishes a dead letter as it first came and deletes it once that is
 // stored. A crash in between leaves both, and the usage event counts once.
-func (g *Gateway) replay(ctx context.Context, d events.DeadLetter) error {
+func (r *replay) add(ctx context.Context, d events.DeadLetter) error {
 	message, err := original(d)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := g.bounded(ctx)
+	if u, old := r.tooOld(message); old {
+		return r.keepOld(ctx, oldLetter{id: d.ID, usage: u})
+	}
+	return r.publish(ctx, d.ID, message)
+}
+
+func (r *replay) publish(ctx context.Context, id uint64, message *nats.Msg) error {
+	bounded, cancel := r.bounded(ctx)
 	defer cancel()
-	if _, err := g.JetStream.PublishMsg(ctx, message); err != nil {
-		return fmt.Errorf("publish dead letter %d on %s: %w", d.ID, message.Subject, err)
+	if _, err := r.JetStream.PublishMsg(bounded, message); err != nil {
+		return fmt.Errorf("publish dead letter %d on %s: %w", id, message.Subject, err)
 	}
-	err = g.Streams.DeadLetter.DeleteMsg(ctx, d.ID)
+	return r.delete(ctx, id)
+}
+
+func (r *replay) delete(ctx context.Context, id uint64) error {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	err := r.Streams.DeadLetter.DeleteMsg(ctx, id)
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return fmt.Errorf("delete dead letter %d: %w", d.ID, err)
+		return fmt.Errorf("delete dead letter %d: %w", id, err)
 	}
+	r.to.Replayed++
 	return nil
 }
 
