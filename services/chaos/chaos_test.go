@@ -27,7 +27,7 @@ func (o output) Write(text []byte) (int, error) {
 func TestEverythingAgreesAfterFaultsOfEveryKind(t *testing.T) {
 	kept := filepath.Join(t.TempDir(), "run")
 	status := run(t.Context(), []string{
-		"-seed", "20", "-events", "30000", "-cluster", "0", "-faults", "23", "-accounts", "400", "-pace", "0.4", "-rate", "2500",
+		"-seed", "4", "-events", "30000", "-cluster", "0", "-faults", "23", "-accounts", "400", "-pace", "0.4", "-rate", "1500",
 		"-image=false", "-disk", "1", "-dir", kept, "-settle", "8m",
 	}, output{t})
 	if status != 0 {

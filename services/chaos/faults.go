@@ -60,6 +60,9 @@ func (i *inflicter) inflict(ctx context.Context, f schedule.Fault) error {
 		return i.nats(ctx, f)
 	}
 	defer i.claim(f.Target)()
+	if f.Calm {
+		defer i.claim("nats")()
+	}
 	return i.service(ctx, f)
 }
 

@@ -48,6 +48,9 @@ type Fault struct {
 	Target string        `json:"target"` // instance, node, or two nodes
 	For    time.Duration `json:"for"`
 	Jump   time.Duration `json:"jump,omitzero"` // of a clock
+	// Calm asks that NATS is left alone meanwhile: its restart would end the
+	// connections on which something is on its way.
+	Calm bool `json:"calm,omitzero"`
 }
 
 // String describes the fault.
@@ -140,7 +143,7 @@ func Make(c Config) []Fault {
 			if r.max > r.min {
 				f.For += time.Duration(random.Int64N(int64(r.max - r.min)))
 			}
-			if !r.whole {
+			if f.Calm = r.whole; !r.whole {
 				f.For = time.Duration(float64(f.For) * c.Pace)
 			}
 			f.For = f.For.Round(10 * time.Millisecond)
