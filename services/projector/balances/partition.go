@@ -281,12 +281,19 @@ type wakes struct {
 	idle   <-chan struct{}  // something else can be done
 }
 
-// receive waits for messages or another reason to wake.
+// receive waits for messages or another reason to wake. Something else is done
+// only when no message is there.
 func (p *partition) receive(ctx context.Context, reader *stream.Reader, w wakes) ([]stream.Message, error) {
-	var batch []stream.Message
+	if w.idle != nil {
+		select {
+		case m := <-reader.Messages():
+			return gather(m, reader), nil
+		default:
+		}
+	}
 	select {
 	case m := <-reader.Messages():
-		batch = append(batch, m)
+		return gather(m, reader), nil
 	case <-w.idle:
 		return nil, nil
 	case <-w.due:
@@ -298,16 +305,21 @@ func (p *partition) receive(ctx context.Context, reader *stream.Reader, w wakes)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	for bytes := len(batch[0].Data); len(batch) < batchMax && bytes < batchBytesMax; {
+}
+
+// gather adds to a message those that are there already.
+func gather(first stream.Message, reader *stream.Reader) []stream.Message {
+	batch := []stream.Message{first}
+	for bytes := len(first.Data); len(batch) < batchMax && bytes < batchBytesMax; {
 		select {
 		case m := <-reader.Messages():
 			batch = append(batch, m)
 			bytes += len(m.Data)
 		default:
-			return batch, nil
+			return batch
 		}
 	}
-	return batch, nil
+	return batch
 }
 
 // apply folds a batch up to a message that is not the ledger's.
