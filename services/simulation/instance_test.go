@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 
@@ -19,7 +20,7 @@ type service struct {
 	name  string
 	most  int
 	parts int // how many partitions its instances share
-	run   func(w *world, in *instance, ctx context.Context) error
+	run   func(ctx context.Context, w *world, in *instance) error
 }
 
 // instance is one process of a service, over all its lives.
@@ -33,12 +34,13 @@ type instance struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	down   bool
-	ended  error // of the last life, when it ended by itself
-	paused int   // for so many steps
+	skew   *atomic.Int64 // of its clock, in nanoseconds
+	ended  error         // of the last life, when it ended by itself
+	paused int           // for so many steps
 }
 
 func (w *world) newInstance(s service, number int) *instance {
-	in := &instance{service: s, name: fmt.Sprintf("%s.%d", s.name, number), disk: vfs.NewCrashableMem(), down: true}
+	in := &instance{service: s, name: fmt.Sprintf("%s.%d", s.name, number), disk: vfs.NewCrashableMem(), skew: new(atomic.Int64), down: true}
 	return in
 }
 
@@ -46,6 +48,10 @@ func (w *world) newInstance(s service, number int) *instance {
 func (w *world) start(in *instance) {
 	in.lives++
 	in.down, in.ended = false, nil
+	in.skew.Store(0)
+	if w.chance(4) {
+		in.skew.Store(int64(w.rng.IntN(120)-60) * int64(time.Second))
+	}
 	in.client = w.network.Connect(fmt.Sprintf("%s/%d", in.name, in.lives))
 	in.share = newShare(in.parts, w.draw(in.parts))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -56,11 +62,14 @@ func (w *world) start(in *instance) {
 	life := *in // what the goroutine uses of the instance is this life's
 	go func() {
 		defer close(done)
-		if err := life.run(w, &life, ctx); ctx.Err() == nil {
+		if err := life.run(ctx, w, &life); ctx.Err() == nil {
 			in.ended = fmt.Errorf("it ended by itself: %v", err)
 		}
 	}()
 }
+
+// now is the instance's own clock, which may be wrong.
+func (in *instance) now() time.Time { return time.Now().Add(time.Duration(in.skew.Load())) }
 
 // draw chooses some of n partitions, often all.
 func (w *world) draw(n int) []int {

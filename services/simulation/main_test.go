@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	seedsFlag = flag.Int("seeds", 300, "how many seeds to run")
+	seedsFlag = flag.Int("seeds", 500, "how many seeds to run")
 	firstFlag = flag.Uint64("first", 1, "the first of them")
 	seedFlag  = flag.Uint64("seed", 0, "run this seed alone, and say what happened")
 	tailFlag  = flag.Int("tail", 60, "how much to say of what happened before a failure, in steps")

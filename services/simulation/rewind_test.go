@@ -13,9 +13,20 @@ import (
 	"github.com/drawdown-credits/drawdown/services/rater"
 )
 
-// TestAUsageStreamThatLostItsEndStopsItsPartitionsUntilItIsRepaired lets a seed
-// happen, takes the end of USAGE away and gives its sequences out again.
+// TestAUsageStreamThatLostItsEndStopsItsPartitionsUntilItIsRepaired takes the end
+// of USAGE away and gives its sequences out again.
 func TestAUsageStreamThatLostItsEndStopsItsPartitionsUntilItIsRepaired(t *testing.T) {
+	afterwards(t, (*world).loseUsage)
+}
+
+// TestALedgerThatLostItsEndStopsWhatWasBuiltOnIt takes the end of LEDGER away and
+// gives its sequences out again.
+func TestALedgerThatLostItsEndStopsWhatWasBuiltOnIt(t *testing.T) {
+	afterwards(t, (*world).loseLedger)
+}
+
+// afterwards lets seeds happen, and then something more.
+func afterwards(t *testing.T, what func(*world) (wrong string)) {
 	eachSeed(t, fewer(), func(t *testing.T, seed uint64) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(seed)
@@ -25,7 +36,7 @@ func TestAUsageStreamThatLostItsEndStopsItsPartitionsUntilItIsRepaired(t *testin
 			}
 			wrong := w.heal()
 			if wrong == "" {
-				wrong = w.loseUsage()
+				wrong = what(w)
 			}
 			if o := w.end(wrong); o.wrong != "" {
 				t.Errorf("seed %d: %s\n%s", seed, o.wrong, tail(o))
@@ -52,15 +63,12 @@ func (w *world) loseUsage() string {
 	}
 	w.publish(5)
 	before := w.settledThrough()
-	for range 10 {
-		w.settle()
-		time.Sleep(time.Second)
-	}
+	w.wait(10 * time.Second)
 	w.publish(5)
 	w.settle()
 	for p := range partitions {
 		concerned := settled[p] > end
-		if wrong := w.stopsAt(p, concerned); wrong != "" {
+		if wrong := w.stops("rater", p, events.StreamUsage, concerned); wrong != "" {
 			return wrong
 		}
 		if concerned && w.settledThrough()[p] != before[p] {
@@ -93,18 +101,67 @@ func (w *world) settledThrough() [partitions]uint64 {
 	return through
 }
 
-// stopsAt checks whether every rater of a partition is stopped for USAGE.
-func (w *world) stopsAt(p int, want bool) string {
+// wait lets everything happen for a while.
+func (w *world) wait(d time.Duration) {
+	for began := time.Now(); time.Since(began) < d; time.Sleep(time.Second) {
+		w.settle()
+	}
+}
+
+// stops checks whether every instance of a service is stopped on a partition
+// for what a stream lost.
+func (w *world) stops(service string, p int, stream string, want bool) string {
 	for _, in := range w.instances {
-		if in.service.name != "rater" {
+		if in.service.name != service {
 			continue
 		}
 		r := in.share.report(p)
-		if stopped := r.State == lease.StateStopped && strings.Contains(r.Error, events.StreamUsage); stopped != want {
-			return fmt.Sprintf("%s says of partition %d that it is %s: %s; expected it to be stopped for USAGE: %v", in.name, p, r.State, r.Error, want)
+		if stopped := r.State == lease.StateStopped && strings.Contains(r.Error, stream); stopped != want {
+			return fmt.Sprintf("%s says of partition %d that it is %s: %s; expected it to be stopped for %s: %v", in.name, p, r.State, r.Error, stream, want)
 		}
 	}
 	return ""
+}
+
+// loseLedger takes the end of LEDGER. Raters rate again what it lost; what was
+// built on it stops, and shows nothing of the shorter ledger.
+func (w *world) loseLedger() string {
+	last := w.server.Last(events.StreamLedger)
+	end := last - 1 - uint64(w.rng.IntN(int(last/2)))
+	var concerned [partitions]bool
+	for _, m := range w.server.Messages(events.StreamLedger) {
+		for p := range partitions {
+			concerned[p] = concerned[p] || m.Sequence > end && ledgerOf(m.Subject, p)
+		}
+	}
+	for sequence := range w.chunks {
+		if sequence > end {
+			delete(w.chunks, sequence)
+		}
+	}
+	balances := w.server.Last("KV_" + events.BucketBalances)
+	w.say("LEDGER loses what is behind %d of %d", end, last)
+	w.server.Rewind(events.StreamLedger, end)
+	for _, in := range w.instances {
+		w.disconnect(in)
+	}
+	w.publish(5)
+	w.wait(20 * time.Second)
+	if wrong := w.auditUsage(); wrong != "" {
+		return wrong
+	}
+	for p := range partitions {
+		if wrong := w.stops("balances", p, events.StreamLedger, concerned[p]); wrong != "" {
+			return wrong
+		}
+	}
+	for _, m := range w.server.Messages("KV_" + events.BucketBalances) {
+		account := strings.TrimPrefix(m.Subject, "$KV."+events.BucketBalances+".")
+		if m.Sequence > balances && concerned[events.Partition(account, partitions)] {
+			return fmt.Sprintf("balance %d of %s was written on the shorter ledger", m.Sequence, account)
+		}
+	}
+	return w.stops("clickhouse", 0, events.StreamLedger, true)
 }
 
 // repair does what drawdown verify --repair does to USAGE.

@@ -21,18 +21,18 @@ var services = []service{
 	{name: "clickhouse", most: 2, parts: 1, run: runClickHouse},
 }
 
-func runRater(w *world, in *instance, ctx context.Context) error {
+func runRater(ctx context.Context, w *world, in *instance) error {
 	return rater.New(rater.Config{
 		Broker: in.client, Share: in.share, Partitions: partitions, Installation: installation,
 		StateDir: "state", Disk: in.disk, Horizon: horizon, MaxAhead: maxAhead, Logger: w.logs.logger(),
 	}).Run(ctx)
 }
 
-func runBalances(w *world, in *instance, ctx context.Context) error {
+func runBalances(ctx context.Context, w *world, in *instance) error {
 	p, err := balances.New(balances.Config{
 		Broker: in.client, Share: in.share, Partitions: partitions, Installation: installation,
 		Snapshots: snapshot.NewStore(in.client), SnapshotEntries: w.profile.snapshots, SnapshotEvery: 5 * time.Second,
-		Logger: w.logs.logger(),
+		Now: in.now, Logger: w.logs.logger(),
 	})
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func runBalances(w *world, in *instance, ctx context.Context) error {
 	return p.Run(ctx)
 }
 
-func runEnforcer(w *world, in *instance, ctx context.Context) error {
+func runEnforcer(ctx context.Context, w *world, in *instance) error {
 	e, err := enforcer.New(enforcer.Config{
 		Broker: in.client, Share: in.share, Partitions: partitions, Logger: w.logs.logger(),
 	})
@@ -50,7 +50,7 @@ func runEnforcer(w *world, in *instance, ctx context.Context) error {
 	return e.Run(ctx)
 }
 
-func runClickHouse(w *world, in *instance, ctx context.Context) error {
+func runClickHouse(ctx context.Context, w *world, in *instance) error {
 	p, err := clickhouse.New(clickhouse.Config{
 		Broker: in.client, Share: in.share, Installation: installation, Store: &connection{w: w, client: in.client},
 		Snapshots: snapshot.NewStore(in.client), BatchRows: w.profile.batchRows, Logger: w.logs.logger(),

@@ -143,6 +143,7 @@ func (w *world) heal() string {
 		if in.down {
 			w.start(in)
 		}
+		in.skew.Store(0)
 		w.assignAll(in)
 	}
 	deadline := time.Now().Add(healMax)

@@ -110,15 +110,15 @@ func (n *Network) Close() {
 // Step lets the next thing happen as a sound network does, and reports whether
 // there was one.
 func (n *Network) Step() bool {
-	for _, o := range n.Operations() {
-		for !o.Decided() {
-			o.Perform()
+	if all := n.Operations(); len(all) > 0 {
+		for !all[0].Decided() {
+			all[0].Perform()
 		}
-		o.Answer()
+		all[0].Answer()
 		return true
 	}
-	for _, d := range n.Deliveries() {
-		d.Deliver()
+	if all := n.Deliveries(); len(all) > 0 {
+		all[0].Deliver()
 		return true
 	}
 	return false

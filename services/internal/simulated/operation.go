@@ -71,7 +71,9 @@ func (o *Operation) Writes() bool { return o.kind == kindAppend || o.kind == kin
 
 // Asks reports whether it is a question, for whose answer its asker most likely
 // does nothing else.
-func (o *Operation) Asks() bool { return o.kind == kindState || o.kind == kindGet || o.kind == kindLast }
+func (o *Operation) Asks() bool {
+	return o.kind == kindState || o.kind == kindGet || o.kind == kindLast
+}
 
 // Begun reports whether some of its effects have happened.
 func (o *Operation) Begun() bool { return o.begun }
