@@ -98,6 +98,9 @@ type bucket struct {
 	known  map[string]known
 	// trust reports whether the value at a later place may stay; nil means yes.
 	trust func(place) bool
+	// tell is told why appends are refused, and nil when they are taken again.
+	tell     func(error)
+	refusing bool
 }
 
 // holds reports whether p need not be written: the key holds it, or the value
@@ -115,25 +118,68 @@ func (b *bucket) holds(p put) bool {
 // until ctx ends.
 func (b *bucket) write(ctx context.Context, puts []put) error {
 	for {
-		puts = b.round(ctx, puts)
-		if len(puts) == 0 {
+		failed := b.round(ctx, puts)
+		if len(failed) == 0 {
+			b.took()
 			return nil
 		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		for _, p := range puts {
-			// A refresh that fails leaves a stale revision, whose put fails too.
-			if b.refresh(ctx, p.key) != nil {
-				_ = pause.For(ctx, retryDelay) // its end is seen above
-			}
+		b.explain(ctx, failed)
+		puts = make([]put, len(failed))
+		for i, f := range failed {
+			puts[i] = f.put
 		}
+	}
+}
+
+// failure is an append of which nobody knows that it arrived.
+type failure struct {
+	put
+	err error
+}
+
+// explain reads anew what the keys of failed appends hold. Where one holds what
+// it held before, nothing says that the append would fare better at once, so
+// explain waits: the bucket's disk may be full, which reads do not notice.
+func (b *bucket) explain(ctx context.Context, failed []failure) {
+	var unexplained error
+	for _, f := range failed {
+		before := b.known[f.key].revision
+		if err := b.refresh(ctx, f.key); err != nil {
+			unexplained = err
+			break // a revision that is stale now fails once more
+		}
+		if b.known[f.key].revision == before {
+			unexplained = f.err
+		}
+	}
+	if unexplained != nil {
+		b.refused(unexplained)
+		_ = pause.For(ctx, retryDelay) // its end is seen by the caller
+	}
+}
+
+// refused tells, once until appends are taken again, that they are not.
+func (b *bucket) refused(err error) {
+	if !b.refusing {
+		b.refusing = true
+		b.tell(err)
+	}
+}
+
+// took tells that appends are taken again, if they were not.
+func (b *bucket) took() {
+	if b.refusing {
+		b.refusing = false
+		b.tell(nil)
 	}
 }
 
 // round appends the puts that change something, and returns those of which
 // nobody knows that they arrived.
-func (b *bucket) round(ctx context.Context, puts []put) (failed []put) {
+func (b *bucket) round(ctx context.Context, puts []put) (failed []failure) {
 	var changes []put
 	var appends []stream.Append
 	for _, p := range puts {
@@ -151,7 +197,7 @@ func (b *bucket) round(ctx context.Context, puts []put) (failed []put) {
 	}
 	for i, a := range b.log.AppendAll(ctx, appends) {
 		if a.Err != nil {
-			failed = append(failed, changes[i])
+			failed = append(failed, failure{put: changes[i], err: a.Err})
 			continue
 		}
 		b.known[changes[i].key] = known{revision: a.Sequence, place: changes[i].place, sum: sum(changes[i].value)}

@@ -3,6 +3,7 @@ package balances
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,8 @@ type partition struct {
 	clock    clock
 	status   status
 
-	complaint string // the last reason to follow again
+	complaint string       // the last reason to follow again
+	resumes   lease.Report // what is reported when a bucket takes values again
 
 	unchecked []string      // accounts whose values stand where they should
 	always    chan struct{} // closed
@@ -58,29 +60,51 @@ type partition struct {
 
 func (projector *Projector) newPartition(held *lease.Held) *partition {
 	c, m := &projector.config, projector.metrics
-	newBucket := func(name string) *bucket {
-		return &bucket{log: c.Broker.Log(bucketLog(name)), prefix: bucketPrefix(name), puts: m.puts.WithLabelValues(name)}
-	}
 	label := strconv.Itoa(held.Partition)
 	p := &partition{
-		fold:     newFold(held.Partition, c.Partitions),
-		config:   c,
-		held:     held,
-		scanner:  &projector.scanner,
-		ledger:   c.Broker.Log(events.StreamLedger),
-		balances: newBucket(events.BucketBalances),
-		catalog:  newBucket(events.BucketCatalog),
-		status:   status{Status: Status{Partition: held.Partition}},
-		always:   make(chan struct{}),
-		savedAt:  c.Now(),
-		saves:    projector.saves,
-		folded:   m.entries.WithLabelValues(label),
-		lag:      m.lag.WithLabelValues(label),
-		stopped:  m.stopped.WithLabelValues(label),
+		fold:    newFold(held.Partition, c.Partitions),
+		config:  c,
+		held:    held,
+		scanner: &projector.scanner,
+		ledger:  c.Broker.Log(events.StreamLedger),
+		status:  status{Status: Status{Partition: held.Partition}},
+		always:  make(chan struct{}),
+		savedAt: c.Now(),
+		saves:   projector.saves,
+		folded:  m.entries.WithLabelValues(label),
+		lag:     m.lag.WithLabelValues(label),
+		stopped: m.stopped.WithLabelValues(label),
 	}
+	p.balances, p.catalog = p.bucket(events.BucketBalances, m), p.bucket(events.BucketCatalog, m)
 	close(p.always)
 	p.stopped.Set(0)
 	return p
+}
+
+// bucket is one that the partition writes. While it cannot, it reports so.
+func (p *partition) bucket(name string, m *metrics) *bucket {
+	return &bucket{
+		log: p.config.Broker.Log(bucketLog(name)), prefix: bucketPrefix(name), puts: m.puts.WithLabelValues(name),
+		tell: func(err error) {
+			logRefusal(p.config.Logger, p.number, name, err)
+			if err != nil {
+				p.resumes = p.held.Last()
+				p.report(lease.StateRetrying, p.resumes.Lag, err)
+				return
+			}
+			p.held.Report(p.resumes)
+		},
+	}
+}
+
+// logRefusal says that a bucket takes no values, or with no error that it does
+// again.
+func logRefusal(to *slog.Logger, partition int, bucket string, err error) {
+	if err != nil {
+		to.Warn("values are refused and tried again", "partition", partition, "bucket", bucket, "err", err)
+		return
+	}
+	to.Info("values are taken again", "partition", partition, "bucket", bucket)
 }
 
 // run follows the ledger until ctx ends.

@@ -174,9 +174,11 @@ func (r *rebuild) fold(ctx context.Context, f *fold) error {
 // bucket is one that keeps values at places after f's, if the ledger holds
 // those.
 func (r *rebuild) bucket(ctx context.Context, name string, keys map[string]known, f *fold) *bucket {
-	return &bucket{log: r.Broker.Log(bucketLog(name)), prefix: bucketPrefix(name), known: keys, trust: func(p place) bool {
-		return p.sequence > f.mark.Sequence && r.holds(ctx, p)
-	}}
+	return &bucket{
+		log: r.Broker.Log(bucketLog(name)), prefix: bucketPrefix(name), known: keys,
+		trust: func(p place) bool { return p.sequence > f.mark.Sequence && r.holds(ctx, p) },
+		tell:  func(err error) { logRefusal(r.Logger, f.number, name, err) },
+	}
 }
 
 // holds reports whether the ledger holds the message of p. It asks until it
@@ -278,11 +280,10 @@ func (b *bucket) remove(ctx context.Context, key string) (bool, error) {
 			Subject: b.prefix + key, Header: nats.Header{headerOperation: {"DEL"}}, Fence: &stream.Fence{Sequence: k.revision},
 		})
 		if err == nil {
+			b.took()
 			return true, nil
 		}
-		if b.refresh(ctx, key) != nil {
-			_ = pause.For(ctx, retryDelay) // its end is seen above
-		}
+		b.explain(ctx, []failure{{put: put{key: key}, err: err}})
 	}
 	return false, context.Cause(ctx)
 }
