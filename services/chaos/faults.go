@@ -98,7 +98,11 @@ func (i *inflicter) service(ctx context.Context, f schedule.Fault) error {
 	case schedule.Down:
 		i.stop(s)
 	case schedule.Doomed:
-		s.ambush(ctx, proxy.Stalled)
+		saying := writes[s.kind]
+		if s.kind == "rater" {
+			saying = keeps
+		}
+		s.ambush(ctx, saying, proxy.Stalled)
 		workload.Pause(ctx, f.For)
 		s.Kill()
 		s.cut(proxy.Refused)
@@ -112,9 +116,9 @@ func (i *inflicter) service(ctx context.Context, f schedule.Fault) error {
 	case schedule.Pause:
 		return during(ctx, f, func() { s.Signal(syscall.SIGSTOP) }, func() { s.Signal(syscall.SIGCONT) })
 	case schedule.Stall:
-		return during(ctx, f, func() { s.ambush(ctx, proxy.Stalled) }, func() { s.cut(proxy.Open) })
+		return during(ctx, f, func() { s.ambush(ctx, writes[s.kind], proxy.Stalled) }, func() { s.cut(proxy.Open) })
 	case schedule.Deaf:
-		return during(ctx, f, func() { s.ambush(ctx, proxy.Deaf) }, func() { s.cut(proxy.Open) })
+		return during(ctx, f, func() { s.ambush(ctx, writes[s.kind], proxy.Deaf) }, func() { s.cut(proxy.Open) })
 	case schedule.Reset:
 		return during(ctx, f, func() { s.cut(proxy.Refused) }, func() { s.cut(proxy.Open) })
 	case schedule.Clock:
@@ -281,14 +285,7 @@ func (i *inflicter) clickhouse(ctx context.Context, f schedule.Fault) error {
 			return err
 		}
 	case schedule.EngineStalled:
-		set := func(m proxy.Mode) func() {
-			return func() {
-				for _, s := range i.services {
-					s.sql.Set(m)
-				}
-			}
-		}
-		return during(ctx, f, set(proxy.Stalled), set(proxy.Open))
+		return i.cutEngine(ctx, f)
 	default:
 		i.engine.Kill()
 		workload.Pause(ctx, f.For)
@@ -297,4 +294,26 @@ func (i *inflicter) clickhouse(ctx context.Context, f schedule.Fault) error {
 		}
 	}
 	return i.eventually(ctx, "ClickHouse answers again", i.engineAnswers)
+}
+
+// cutEngine cuts all services off from ClickHouse: in the middle of an insert,
+// whose answer is lost, or with nobody told.
+func (i *inflicter) cutEngine(ctx context.Context, f schedule.Fault) error {
+	var cutting sync.WaitGroup
+	for _, s := range i.services {
+		cutting.Go(func() {
+			if f.Number%4 == 0 {
+				s.sql.Set(proxy.Stalled)
+			} else {
+				s.ambushInsert(ctx)
+			}
+		})
+	}
+	cutting.Wait()
+	workload.Pause(ctx, f.For)
+	for _, s := range i.services {
+		s.sql.Set(proxy.Refused)
+		s.sql.Set(proxy.Open)
+	}
+	return nil
 }

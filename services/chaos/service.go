@@ -94,16 +94,33 @@ var writes = map[string]string{
 	"rater": "PUB ledger.", "projector": "PUB $KV.BALANCES.", "enforcer": "PUB credits.", "gateway": "PUB usage.",
 }
 
+// keeps is what a service says to NATS when it keeps what it cannot use.
+const keeps = "PUB deadletter."
+
 // ambushMax is how long a cut waits for the service to write something.
 const ambushMax = 2 * time.Second
 
-// ambush cuts the service off in the moment in which it writes, so that the
-// message is on its way and its outcome unknown. If it writes nothing for a
-// while it is cut off all the same.
-func (s *service) ambush(ctx context.Context, m proxy.Mode) {
-	sprung := make(chan struct{}, len(s.nats))
-	for _, p := range s.nats {
-		p.When(writes[s.kind], func() { s.cut(m); sprung <- struct{}{} })
+// ambush cuts the service off in the moment in which it says something to NATS,
+// so that the message is on its way and its outcome unknown.
+func (s *service) ambush(ctx context.Context, saying string, m proxy.Mode) {
+	lurk(ctx, s.nats, func(p *proxy.Proxy, sprung func()) { p.When(saying, func() { s.cut(m); sprung() }) })
+	s.cut(m)
+}
+
+// ambushInsert makes the service deaf for ClickHouse while it inserts: the rows
+// arrive, and the answer does not.
+func (s *service) ambushInsert(ctx context.Context) {
+	lurk(ctx, []*proxy.Proxy{s.sql}, func(p *proxy.Proxy, sprung func()) {
+		p.Behind("INSERT INTO", func() { p.Set(proxy.Deaf); sprung() })
+	})
+	s.sql.Set(proxy.Deaf)
+}
+
+// lurk sets traps and waits until one springs, but not for ever.
+func lurk(ctx context.Context, proxies []*proxy.Proxy, set func(p *proxy.Proxy, sprung func())) {
+	sprung := make(chan struct{}, len(proxies))
+	for _, p := range proxies {
+		set(p, func() { sprung <- struct{}{} })
 	}
 	timeout := time.NewTimer(ambushMax)
 	defer timeout.Stop()
@@ -112,10 +129,9 @@ func (s *service) ambush(ctx context.Context, m proxy.Mode) {
 	case <-timeout.C:
 	case <-ctx.Done():
 	}
-	for _, p := range s.nats {
+	for _, p := range proxies {
 		p.When("", nil)
 	}
-	s.cut(m)
 }
 
 // startServices starts the instances: first those that make the streams and

@@ -52,6 +52,7 @@ type Proxy struct {
 	gates [2]chan struct{} // closed while the direction is open
 	links map[net.Conn]struct{}
 	bait  []byte // what a client must say for trap to be called
+	later bool   // not then, but when the client goes on behind it
 	trap  func()
 }
 
@@ -90,25 +91,38 @@ func (p *Proxy) Set(m Mode) {
 // When calls do, once, right before something with text in it is passed on to
 // the target: a cut that do makes comes at the worst moment. A nil do takes
 // that back.
-func (p *Proxy) When(text string, do func()) {
+func (p *Proxy) When(text string, do func()) { p.setTrap(text, false, do) }
+
+// Behind is When for what the client says next on the same connection, after
+// it said text.
+func (p *Proxy) Behind(text string, do func()) { p.setTrap(text, true, do) }
+
+func (p *Proxy) setTrap(text string, later bool, do func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.bait, p.trap = []byte(text), do
+	p.bait, p.later, p.trap = []byte(text), later, do
 }
 
-// spring calls what waits for said, if anything does.
-func (p *Proxy) spring(said []byte) {
+// spring calls what waits for said, if anything does. It is told, and tells,
+// whether the connection took the bait earlier.
+func (p *Proxy) spring(said []byte, baited bool) bool {
 	p.mu.Lock()
 	trap := p.trap
-	if trap != nil && bytes.Contains(said, p.bait) {
-		p.trap = nil
-	} else {
+	switch {
+	case trap == nil:
+		baited = false
+	case p.later && !baited:
+		trap, baited = nil, bytes.Contains(said, p.bait)
+	case p.later || bytes.Contains(said, p.bait):
+		p.trap, baited = nil, false
+	default:
 		trap = nil
 	}
 	p.mu.Unlock()
 	if trap != nil {
 		trap()
 	}
+	return baited
 }
 
 // gate closes or opens one direction; the caller holds the lock.
@@ -200,10 +214,11 @@ func (p *Proxy) forward(client net.Conn) {
 // gets through.
 func (p *Proxy) pump(to, from net.Conn, d direction) {
 	buffer := make([]byte, 64<<10)
+	baited := false
 	for {
 		n, err := from.Read(buffer)
 		if d == toTarget {
-			p.spring(buffer[:n])
+			baited = p.spring(buffer[:n], baited)
 		}
 		if !p.pass(d) {
 			return

@@ -116,8 +116,11 @@ func TestARefusedConnectionEndsAndSoDoesEveryNewOne(t *testing.T) {
 	if got, open := <-c.lines; open {
 		t.Errorf("%q came through a cut", got)
 	}
-	if got, open := <-dial(t, p).lines; open {
-		t.Errorf("%q came through a cut", got)
+	if conn, err := net.Dial("tcp", p.Address()); err == nil { // the reset may come this early
+		if n, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("%d bytes came through a cut", n)
+		}
+		_ = conn.Close()
 	}
 	p.Set(proxy.Open)
 	again := dial(t, p)
@@ -166,5 +169,24 @@ func TestACutCanComeRightBeforeWhatAClientSays(t *testing.T) {
 	}
 	if len(sprung) > 0 {
 		t.Error("the cut came twice")
+	}
+}
+
+func TestACutCanComeBehindWhatAClientSays(t *testing.T) {
+	p := start(t)
+	c := dial(t, p)
+	sprung := make(chan struct{}, 1)
+	p.Behind("bait", func() { p.Set(proxy.Deaf); sprung <- struct{}{} })
+	for _, line := range []string{"before", "the bait"} {
+		c.say(t, line)
+		if got := <-c.lines; got != line {
+			t.Fatalf("got %q; want %q", got, line)
+		}
+	}
+	c.say(t, "behind")
+	<-sprung
+	p.Set(proxy.Refused)
+	if got, open := <-c.lines; open {
+		t.Errorf("%q came through a cut", got)
 	}
 }

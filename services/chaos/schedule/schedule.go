@@ -105,7 +105,7 @@ var rules = []rule{
 	{kind: Forget, services: []string{"rater", "projector"}, min: 200 * time.Millisecond, max: time.Second},
 	{kind: Stall, services: []string{"rater"}, min: 6 * time.Second, max: 11 * time.Second, whole: true},
 	{kind: Doomed, services: []string{"gateway"}, min: 500 * time.Millisecond, max: 3 * time.Second},
-	{kind: Doomed, services: []string{"rater", "enforcer"}, min: 500 * time.Millisecond, max: 3 * time.Second},
+	{kind: Doomed, services: []string{"rater"}, min: 500 * time.Millisecond, max: 3 * time.Second},
 	{kind: Pause, services: []string{"rater", "projector"}, min: 6 * time.Second, max: 11 * time.Second, whole: true},
 	{kind: NodePause, min: 500 * time.Millisecond, max: 3 * time.Second},
 	{kind: LeaderKill, min: 200 * time.Millisecond, max: 3 * time.Second},
