@@ -97,6 +97,11 @@ func firstNeeded(ctx context.Context, broker stream.Broker, partition, partition
 	if err != nil {
 		return 0, err
 	}
+	// A stream that lost its end gives its sequences out again: what stands behind
+	// an event that is gone is not settled, whatever its sequence.
+	if err := (stream.Mark{Sequence: through.Sequence, StoredAt: through.StoredAt}).Verify(ctx, broker.Log(events.StreamUsage)); err != nil {
+		return 0, err
+	}
 	newest, err := newest(ctx, broker, partition)
 	switch {
 	case err != nil:

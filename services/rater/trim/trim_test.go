@@ -1,6 +1,7 @@
 package trim_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -57,8 +58,15 @@ func (in *installation) publish(subject, body string, want uint64) {
 // settle appends to the ledger that a partition is settled through an event.
 func (in *installation) settle(partition int, sequence uint64, index int) {
 	in.Helper()
+	m, _, err := in.broker.Log(events.StreamUsage).Get(in.Context(), sequence)
+	in.must(err)
+	in.settleAt(partition, events.Position{Sequence: sequence, Index: index, StoredAt: m.Time})
+}
+
+func (in *installation) settleAt(partition int, through events.Position) {
+	in.Helper()
 	body, err := events.EncodeChunk(events.Chunk{Span: &events.Span{
-		Through: events.Position{Sequence: sequence, Index: index, StoredAt: time.Now().UTC()}, Events: 1, Duplicates: 1,
+		Through: through, Events: 1, Duplicates: 1,
 	}})
 	in.must(err)
 	_, err = in.js.Publish(in.Context(), events.LedgerSubject(partition, events.WriterUsage), body)
@@ -110,6 +118,23 @@ func TestOnlyWhatIsSettledAndOldEnoughIsTrimmed(t *testing.T) {
 				t.Errorf("trimming again removed %d", again)
 			}
 		})
+	}
+}
+
+// What has the sequences of settled events now may never have been rated.
+func TestUsageThatLostItsEndIsNotTrimmed(t *testing.T) {
+	for name, through := range map[string]events.Position{
+		"and grew past it":      {Sequence: 3, StoredAt: time.Now().UTC()},
+		"and has not yet grown": {Sequence: 9, StoredAt: time.Now().UTC()},
+	} {
+		in := newInstallation(t)
+		in.settleAt(0, through)
+		in.settle(1, 4, 0)
+		removed, err := trim.Once(t.Context(), trim.Config{Broker: in.broker, JetStream: in.js, Partitions: partitions})
+		var rewind *stream.RewindError
+		if !errors.As(err, &rewind) || removed != 0 {
+			t.Errorf("%s: removed %d, %v; want a rewind", name, removed, err)
+		}
 	}
 }
 
