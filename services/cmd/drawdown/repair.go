@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,68 +31,65 @@ type repairReport struct {
 
 // repair reconciles downstream of the shorter log, in the order in which the
 // data flows, and then verifies. Each step does nothing where nothing is wrong,
-// so a repair that was interrupted is run again.
+// so a repair that was interrupted is run again; one that fails does not keep
+// the others from being done.
 func (v *verification) repair(ctx context.Context) error {
 	r := repairReport{Rewound: []rater.RewindReport{}}
-	for p := range v.streams.Partitions {
-		rewound, err := rater.Rewind(ctx, v.broker, p)
-		if err != nil {
-			return err
-		}
-		if rewound.Rewound {
-			r.Rewound = append(r.Rewound, rewound)
-		}
-	}
+	failed := v.rewind(ctx, &r)
 	// Before ClickHouse is rebuilt, for nobody else remembers.
 	var err error
 	if r.Lost, err = v.lost(ctx); err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
-	if r.Balances, err = v.rebuildBalances(ctx, v.app); err != nil {
-		return err
-	}
+	r.Balances, err = v.rebuildBalances(ctx, v.app)
+	failed = errors.Join(failed, err)
 	stopped, err := v.clickhouseStopped(ctx)
 	if err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
 	if stopped || r.Lost != nil {
-		if err := v.repairClickHouse(ctx, &r); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, v.repairClickHouse(ctx, &r))
 	}
 	if r.Audit, err = v.audit(ctx); err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
 	if r.ClickHouse == nil && slices.ContainsFunc(r.Audit.Differences, func(d audit.Difference) bool { return d.Where == "clickhouse" }) {
-		if err := v.repairClickHouse(ctx, &r); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, v.repairClickHouse(ctx, &r))
 		if r.Audit, err = v.audit(ctx); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
 	if err := v.app.showValue(r, func() { v.app.printRepair(r) }); err != nil {
-		return err
+		return errors.Join(failed, err)
+	}
+	if failed != nil {
+		return failed
 	}
 	return outcomeOf(r.Audit)
+}
+
+// rewind takes usage back where it has to. A partition that cannot be read does
+// not keep the others from it.
+func (v *verification) rewind(ctx context.Context, r *repairReport) error {
+	var failed error
+	for p := range v.streams.Partitions {
+		rewound, err := rater.Rewind(ctx, v.broker, p)
+		failed = errors.Join(failed, err)
+		if rewound.Rewound && err == nil {
+			r.Rewound = append(r.Rewound, rewound)
+		}
+	}
+	return failed
 }
 
 // lost returns what ClickHouse has and the ledger has not; nil when that is
 // nothing.
 func (v *verification) lost(ctx context.Context) (*analytics.Lost, error) {
-	through, err := v.history.ProjectedThrough(ctx)
-	if err != nil {
-		return nil, err
-	}
 	ledger := v.broker.Log(events.StreamLedger)
-	lost, err := v.history.LostBehind(ctx, func(sequence uint64) (time.Time, error) {
+	return v.history.LostBehind(ctx, func(sequence uint64) (time.Time, error) {
 		m, _, err := ledger.Get(ctx, sequence)
 		return m.Time, err
 	})
-	if err != nil || lost.Through == through {
-		return nil, err
-	}
-	return &lost, nil
 }
 
 // clickhouseStopped reports whether the writer of ClickHouse waits for somebody
@@ -121,8 +119,11 @@ func (a *app) printRepair(r repairReport) {
 			p.Partition, p.To.Sequence, p.From.Sequence, p.Lost)
 	}
 	if r.Lost != nil {
-		fmt.Fprintf(a.out, "LEDGER had lost its end, behind sequence %d: %d charges, which are made again from USAGE as far as it holds them, and %d commands. Give these again:\n",
+		fmt.Fprintf(a.out, "LEDGER had lost its end, behind sequence %d: %d charges, which are made again from USAGE as far as it holds them, and %d commands.\n",
 			r.Lost.Through, r.Lost.Debits, len(r.Lost.Commands))
+		if len(r.Lost.Commands) > 0 {
+			fmt.Fprintln(a.out, "Give these again:")
+		}
 		for _, c := range r.Lost.Commands {
 			fmt.Fprintf(a.out, "  %s %s of account %q: %s credits, recorded at %s\n",
 				c.Kind, c.Grant, c.Account, c.Granted, c.RecordedAt.Format(time.RFC3339))

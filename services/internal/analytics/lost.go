@@ -23,13 +23,14 @@ type Lost struct {
 // commandsMax bounds how many lost commands are told.
 const commandsMax = 10_000
 
-// LostBehind compares ClickHouse with the ledger: storedAt returns when the
-// ledger stored the message at a sequence, the zero time when it has none. It
-// returns what ClickHouse has and the ledger has not.
-func (db *DB) LostBehind(ctx context.Context, storedAt func(sequence uint64) (time.Time, error)) (Lost, error) {
+// LostBehind compares ClickHouse, as far as it is now, with the ledger: storedAt
+// returns when the ledger stored the message at a sequence, the zero time when
+// it has none. It returns what ClickHouse has and the ledger has not, nil when
+// that is nothing.
+func (db *DB) LostBehind(ctx context.Context, storedAt func(sequence uint64) (time.Time, error)) (*Lost, error) {
 	newest, err := db.ProjectedThrough(ctx)
 	if err != nil {
-		return Lost{}, err
+		return nil, err
 	}
 	// Both agree up to some sequence and nowhere behind it.
 	var failed error
@@ -41,17 +42,20 @@ func (db *DB) LostBehind(ctx context.Context, storedAt func(sequence uint64) (ti
 		return !same
 	})
 	if failed != nil {
-		return Lost{}, failed
+		return nil, failed
 	}
-	lost := Lost{Through: uint64(common)}
-	lost.Commands, err = db.postings(ctx, `WHERE ledger_seq > ? AND refused = '' AND kind IN ('grant', 'void', 'account', 'plan', 'rate_card')
-		ORDER BY ledger_seq, entry_index, posting LIMIT ?`, lost.Through, commandsMax)
-	if err != nil {
-		return Lost{}, fmt.Errorf("read the commands behind ledger sequence %d: %w", lost.Through, err)
+	if uint64(common) == newest {
+		return nil, nil
 	}
-	err = db.conn.QueryRow(ctx, "SELECT count() FROM ledger WHERE ledger_seq > ? AND kind = 'debit'", lost.Through).Scan(&lost.Debits)
+	lost := &Lost{Through: uint64(common)}
+	lost.Commands, err = db.postings(ctx, `WHERE ledger_seq > ? AND ledger_seq <= ? AND refused = '' AND kind IN ('grant', 'void', 'account', 'plan', 'rate_card')
+		ORDER BY ledger_seq, entry_index, posting LIMIT ?`, lost.Through, newest, commandsMax)
 	if err != nil {
-		return Lost{}, fmt.Errorf("count the debits behind ledger sequence %d: %w", lost.Through, err)
+		return nil, fmt.Errorf("read the commands behind ledger sequence %d: %w", lost.Through, err)
+	}
+	err = db.conn.QueryRow(ctx, "SELECT count() FROM ledger WHERE ledger_seq > ? AND ledger_seq <= ? AND kind = 'debit'", lost.Through, newest).Scan(&lost.Debits)
+	if err != nil {
+		return nil, fmt.Errorf("count the debits behind ledger sequence %d: %w", lost.Through, err)
 	}
 	return lost, nil
 }
