@@ -61,6 +61,10 @@ type Config struct {
 	// Heartbeat is how often an idle stream of signals says so; default 15 s.
 	Heartbeat time.Duration
 
+	// Now is the local clock; default time.Now. Whether an event is too late or
+	// lies in the future is the stream's clock to say.
+	Now func() time.Time
+
 	Logger     *slog.Logger          // default discards
 	Registerer prometheus.Registerer // default a registry of its own
 	Gatherer   prometheus.Gatherer   // what /metrics shows; default that registry
@@ -76,7 +80,6 @@ type Gateway struct {
 	metrics *metrics
 	inbox   *inbox
 	broker  stream.Broker
-	now     func() time.Time
 
 	streaming chan struct{} // a slot per open stream of signals
 	stopping  chan struct{}
@@ -91,7 +94,7 @@ func New(c Config) (*Gateway, error) {
 	}
 	c.setDefaults()
 	g := &Gateway{
-		Config: c, mux: http.NewServeMux(), now: time.Now,
+		Config: c, mux: http.NewServeMux(),
 		streaming: make(chan struct{}, streamsMax), stopping: make(chan struct{}),
 	}
 	var err error
@@ -117,6 +120,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Horizon == 0 {
 		c.Horizon = defaultHorizon
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.DecisionTimeout == 0 {
 		c.DecisionTimeout = defaultDecisionTimeout

@@ -32,7 +32,9 @@ func (w *world) projectHistory(dsn string) {
 	w.ok(err)
 	broker, err := stream.NewBroker(w.js.Conn())
 	w.ok(err)
-	p, err := clickhouse.New(clickhouse.Config{DSN: dsn, Broker: broker, Installation: streams.Installation, FlushEvery: time.Millisecond})
+	p, err := clickhouse.New(clickhouse.Config{
+		DSN: dsn, Broker: broker, Installation: streams.Installation, Partitions: streams.Partitions, FlushEvery: time.Millisecond,
+	})
 	w.ok(err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -3,6 +3,8 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -61,8 +63,29 @@ type usageEvent struct {
 	Data            events.UsageData `json:"data"`
 }
 
+// untimely reports whether some event was refused for its time.
+func (p *Problem) untimely() bool {
+	return slices.ContainsFunc(p.Errors, func(f Fault) bool { return f.Code == events.CodeTooLate || f.Code == events.CodeFuture })
+}
+
+// streamTime is the clock that stamps what USAGE stores; ours when it cannot be
+// asked.
+func (g *Gateway) streamTime(ctx context.Context) time.Time {
+	bounded, cancel := g.bounded(ctx)
+	defer cancel()
+	state, err := g.broker.Log(events.StreamUsage).State(bounded)
+	if err != nil {
+		return g.Now()
+	}
+	return state.Now
+}
+
 func (g *Gateway) ingest(ctx context.Context, in *ingestInput) (*ingestOutput, error) {
-	usages, p := accept(in.header, in.RawBody, g.now(), g.MaxAhead, g.Horizon)
+	usages, p := accept(in.header, in.RawBody, g.Now(), g.MaxAhead, g.Horizon)
+	if p != nil && p.untimely() {
+		// By our clock, which may be wrong: the raters go by the stream's.
+		usages, p = accept(in.header, in.RawBody, g.streamTime(ctx), g.MaxAhead, g.Horizon)
+	}
 	if p != nil {
 		for _, fault := range p.Errors {
 			g.metrics.refused.WithLabelValues(fault.Code).Inc()

@@ -182,6 +182,20 @@ func TestAnEventBehindTheDedupHorizonIsRefused(t *testing.T) {
 	}
 }
 
+func TestAGatewayWhoseClockIsWrongRefusesNothingForItsTime(t *testing.T) {
+	t.Parallel()
+	for name, off := range map[string]time.Duration{"fast": 48 * time.Hour, "slow": -48 * time.Hour} {
+		w := startWith(t, stream.Config{Partitions: partitions}, func(c *gateway.Config) {
+			c.Horizon = 10 * time.Hour
+			c.Now = func() time.Time { return time.Now().Add(off) }
+		})
+		body := event("time", `"`+time.Now().UTC().Format(time.RFC3339)+`"`)
+		if a := w.call("POST", "/v1/events", body, "Content-Type", structured); a.status != 202 {
+			t.Errorf("a %s gateway answers %d: %s", name, a.status, a.body)
+		}
+	}
+}
+
 func TestABadEventOfABatchKeepsTheWholeBatchOut(t *testing.T) {
 	t.Parallel()
 	w := start(t)

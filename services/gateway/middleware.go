@@ -31,7 +31,7 @@ var openRoutes = map[string]bool{
 // admits, answers for routes that do not exist and reads the body.
 func (g *Gateway) middleware(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := g.now()
+		began := g.Now()
 		out := &recorder{ResponseWriter: w}
 		_, route := mux.Handler(r)
 		if p := g.admit(out, r, route); p != nil {
@@ -42,7 +42,7 @@ func (g *Gateway) middleware(mux *http.ServeMux) http.Handler {
 		if route == "" {
 			route = "none"
 		}
-		g.metrics.answered(route, out.status, g.now().Sub(began))
+		g.metrics.answered(route, out.status, g.Now().Sub(began))
 	})
 }
 

@@ -110,14 +110,14 @@ func (r *replay) byID(ctx context.Context, ids []uint64) error {
 // now: one that comes back meanwhile is not replayed again.
 func (r *replay) where(ctx context.Context, body replayBody) error {
 	var failed error
-	last, enough := uint64(0), r.now().Add(replayTime)
+	last, enough := uint64(0), r.Now().Add(replayTime)
 	more, err := r.scanDeadLetters(ctx, scan{from: body.After + 1, limit: math.MaxInt}, func(d events.DeadLetter, _ int) bool {
 		if last = d.ID; body.All || d.Reason == body.Reason {
 			if failed = r.add(ctx, d); failed != nil {
 				return false
 			}
 		}
-		return r.now().Before(enough)
+		return r.Now().Before(enough)
 	})
 	if more {
 		r.to.Next = last

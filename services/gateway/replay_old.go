@@ -27,7 +27,7 @@ func (r *replay) tooOld(m *nats.Msg) (events.Usage, bool) {
 		return events.Usage{}, false
 	}
 	u := items[0].Usage
-	u.Backfill = r.now() // an earlier look is of no use
+	u.Backfill = r.Now() // an earlier look is of no use
 	if events.CheckAge(events.Usage{Time: u.Time}, u.Backfill, r.Horizon, r.MaxAhead) == nil {
 		return events.Usage{}, false
 	}

@@ -173,8 +173,8 @@ func (w *world) clickhouse(ctx context.Context, dsn string) error {
 		return err
 	}
 	p, err := clickhouse.New(clickhouse.Config{
-		Broker: w.broker, Share: share, Installation: w.streams.Installation, DSN: dsn, FlushEvery: w.app.cfg.FlushInterval,
-		Snapshots: snapshot.NewStore(w.broker), Logger: w.logger("projector"), Metrics: w.registry,
+		Broker: w.broker, Share: share, Installation: w.streams.Installation, Partitions: w.streams.Partitions, DSN: dsn,
+		FlushEvery: w.app.cfg.FlushInterval, Snapshots: snapshot.NewStore(w.broker), Logger: w.logger("projector"), Metrics: w.registry,
 	})
 	if err != nil {
 		return err
@@ -240,7 +240,7 @@ func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn str
 	defer func() { _ = history.Close() }() // nothing is written over it
 	g, err := gateway.New(gateway.Config{
 		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, Stopped: w.health.Stopped, APIKey: key,
-		MaxAhead: w.app.cfg.MaxAhead, Horizon: w.app.cfg.DedupHorizon, Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
+		MaxAhead: w.app.cfg.MaxAhead, Horizon: w.app.cfg.DedupHorizon, Now: config.Clock(), Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
 	})
 	if err != nil {
 		return err
