@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,8 @@ type book struct {
 // charge is where a usage event stood, and the ledger message that charges it.
 type charge struct {
 	events.Position
-	sequence uint64
+	sequence  uint64
+	partition int
 }
 
 // tally sums the spans of one partition, since USAGE last lost its end: before
@@ -80,6 +82,9 @@ func (b *book) fold(m stream.Message, r *Report) {
 	b.through = m.Sequence
 	b.stored = append(b.stored, m.Time.Truncate(time.Microsecond))
 	chunk, err := events.DecodeChunk(m.Data)
+	if err == nil {
+		err = events.CheckOrigin(m.Subject, chunk, len(b.spans))
+	}
 	if err != nil {
 		r.differ("ledger", "message %d on %s is not the ledger's: %v", m.Sequence, m.Subject, err)
 		return
@@ -90,7 +95,7 @@ func (b *book) fold(m stream.Message, r *Report) {
 		b.state.Apply(ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time}, entry, nil)
 		if entry.Kind == events.EntryDebit {
 			debits++
-			b.charge(m.Sequence, entry.Debit, r)
+			b.charge(m.Sequence, entry, r)
 		}
 	}
 	if chunk.Span != nil {
@@ -100,20 +105,20 @@ func (b *book) fold(m stream.Message, r *Report) {
 
 // charge notes a debit, which must be the only one for its usage event within
 // the dedup horizon.
-func (b *book) charge(sequence uint64, d *events.Debit, r *Report) {
+func (b *book) charge(sequence uint64, e events.Entry, r *Report) {
+	d := e.Debit
 	key := eventKey(d.Source, d.ID)
 	if first, twice := b.charged[key]; twice && d.Position.StoredAt.Sub(first.StoredAt) <= b.horizon {
 		r.differ("ledger", "usage event %s %s is charged twice: from USAGE %d/%d and, in ledger message %d, from %d/%d",
 			d.Source, d.ID, first.Sequence, first.Index, sequence, d.Position.Sequence, d.Position.Index)
 	}
-	b.charged[key] = charge{Position: d.Position, sequence: sequence}
+	b.charged[key] = charge{Position: d.Position, sequence: sequence, partition: events.Partition(e.Account, len(b.spans))}
 }
 
 func (b *book) span(m stream.Message, s events.Span, debits uint64, r *Report) {
 	partition, err := strconv.Atoi(strings.Split(m.Subject, ".")[1])
-	if err != nil || partition < 0 || partition >= len(b.spans) {
-		r.differ("ledger", "message %d stands on %s, which is no partition", m.Sequence, m.Subject)
-		return
+	if err != nil {
+		panic(fmt.Sprintf("audit: the origin of message %d on %s was checked", m.Sequence, m.Subject))
 	}
 	t := &b.spans[partition]
 	if s.Rewound {
