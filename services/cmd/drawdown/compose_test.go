@@ -43,6 +43,16 @@ func TestComposeRunsTheFourServicesOnHealthyStoresThatKeepTheirData(t *testing.T
 			}
 		}
 	}
+	for _, service := range []string{"rater", "projector", "enforcer"} {
+		// Without a name, so that each container has its own.
+		s := project.Services[service]
+		dir := s.Environment["DRAWDOWN_STATE_DIR"]
+		if dir == nil || !slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
+			return v.Type == "volume" && v.Source == "" && v.Target == *dir
+		}) {
+			t.Errorf("%s has the volumes %v; want one of its own for its state", service, s.Volumes)
+		}
+	}
 	for name, s := range project.Services {
 		for _, port := range s.Ports {
 			if port.HostIP != "127.0.0.1" {

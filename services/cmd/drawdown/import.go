@@ -109,7 +109,6 @@ func (a *app) importFile(ctx context.Context, name string, s importSettings) err
 	}
 	job := &importJob{
 		app: a, client: client, grant: s.grant, accounts: map[string]bool{}, result: importResult{Refused: []importedLine{}},
-		oldBefore: time.Now().Add(oldMargin - a.cfg.DedupHorizon),
 	}
 	defer job.close()
 	if err := job.run(ctx, reader); err != nil {
@@ -199,16 +198,15 @@ const oldMargin = time.Hour
 
 // importJob sends records in batches: old ones after a look into the ledger.
 type importJob struct {
-	app       *app
-	client    *client
-	grant     string
-	oldBefore time.Time
-	accounts  map[string]bool
-	batch     []importer.Record
-	bytes     int
-	old       []importer.Record
-	backfill  *backfiller // nil until an old record comes
-	result    importResult
+	app      *app
+	client   *client
+	grant    string
+	accounts map[string]bool
+	batch    []importer.Record
+	bytes    int
+	old      []importer.Record
+	backfill *backfiller // nil until an old record comes
+	result   importResult
 }
 
 func (j *importJob) close() {
@@ -244,7 +242,7 @@ func (j *importJob) run(ctx context.Context, reader importer.Reader) error {
 
 // add takes a record into its batch and sends that when it is full.
 func (j *importJob) add(ctx context.Context, record importer.Record, size int) error {
-	if record.Usage.Time.Before(j.oldBefore) {
+	if record.Usage.Time.Before(time.Now().Add(oldMargin - j.app.cfg.DedupHorizon)) {
 		if j.old = append(j.old, record); len(j.old) >= backfillBatch {
 			return j.sendOld(ctx)
 		}
