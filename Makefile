@@ -14,7 +14,7 @@ ENGINE  := deploy/engine/node_modules/.package-lock.json
 
 export CGO_ENABLED ?= 0
 
-.PHONY: help tools setup build run test race verify fuzz bench clean
+.PHONY: help tools setup build run test chaos race verify fuzz bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,12 @@ run: build ## start everything on this machine and watch an account run out and 
 
 test: setup ## all tests, on a real NATS server and the real ClickHouse engine
 	@for module in $(MODULES); do (cd $$module && echo "test $$module" && go test -timeout 20m $(TEST)); done
+
+# Arguments of the chaos run, such as CHAOS="-seed 7 -events 200000 -faults 20".
+CHAOS ?= -events 5000000 -faults 200
+
+chaos: setup ## millions of events, hundreds of faults, and an oracle that must agree
+	@cd services && go run ./chaos $(CHAOS)
 
 race: setup ## all tests under the race detector
 	@for module in $(MODULES); do (cd $$module && echo "race $$module" && CGO_ENABLED=1 go test -race -timeout 40m $(TEST)); done
