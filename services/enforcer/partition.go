@@ -45,13 +45,17 @@ type partition struct {
 	// Of the goroutine that runs it.
 	session  *session
 	accounts map[string]account
+	known    bool             // accounts has all that they were told before the session
+	news     []stream.Message // that came before that
 	report   lease.Report
 }
 
 // item is one of these.
 type item struct {
-	begin    *session // forget everything: a session begins
-	signal   *stream.Message
+	begin    *session        // forget everything: a session begins
+	signal   *stream.Message // there was when the session began
+	news     *stream.Message // a signal that was published since, by anybody
+	known    bool            // all signals there were have come
 	balance  *stream.Message
 	complete bool // all balances there were have come
 	tick     *tickMark
@@ -99,12 +103,25 @@ func (p *partition) run(ctx context.Context) {
 func (p *partition) take(ctx context.Context, i item) {
 	switch {
 	case i.begin != nil:
-		p.session, p.accounts = i.begin, map[string]account{}
+		p.session, p.accounts, p.known, p.news = i.begin, map[string]account{}, false, nil
 		p.report.Sequence = 0
 		p.report.State = lease.StateStarting
 	case i.signal != nil:
 		name := accountOf(*i.signal)
 		p.accounts[name] = p.accounts[name].heard(i.signal.Data, i.signal.Sequence)
+		return
+	case i.known:
+		p.known = true
+		for _, m := range p.news {
+			p.hear(ctx, m)
+		}
+		p.news = nil
+		return
+	case i.news != nil && !p.known:
+		p.news = append(p.news, *i.news)
+		return
+	case i.news != nil:
+		p.hear(ctx, *i.news)
 		return
 	case i.balance != nil:
 		p.observe(ctx, *i.balance)
@@ -119,6 +136,29 @@ func (p *partition) take(ctx context.Context, i item) {
 		p.report.Lag = i.tick.pending + uint64(len(p.items))
 	}
 	p.held.Report(p.report)
+}
+
+// hear takes in a signal and, when it is another enforcer's or one whose
+// acknowledgement was lost, looks at the account again: what it was told may be
+// less than it seemed.
+func (p *partition) hear(ctx context.Context, m stream.Message) {
+	name := accountOf(m)
+	if m.Sequence <= p.accounts[name].last {
+		return
+	}
+	p.accounts[name] = p.accounts[name].heard(m.Data, m.Sequence)
+	report := p.report
+	for ctx.Err() == nil {
+		b, ok, err := p.balances.Last(ctx, subjectOf(name))
+		if err != nil {
+			p.retry(ctx, "an account's balance is read again", name, err)
+			continue
+		}
+		if p.report = report; ok {
+			p.observe(ctx, b)
+		}
+		return
+	}
 }
 
 // observe publishes what a balance gives reason to. It returns when that is

@@ -64,16 +64,23 @@ func (e *Enforcer) session(ctx context.Context) error {
 		return err
 	}
 	defer reader.Close()
+	news, err := e.signals.Read(ctx, stream.From{Sequence: signals.Last + 1})
+	if err != nil {
+		return err
+	}
+	defer news.Close()
 	var running sync.WaitGroup
 	defer running.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	s.gained(ctx, &running)
-	return s.follow(ctx, reader, lost, &running)
+	return s.follow(ctx, reader, news, lost, &running)
 }
 
-// follow hands every balance to its partition as it is written.
-func (s *session) follow(ctx context.Context, reader *stream.Reader, lost <-chan struct{}, running *sync.WaitGroup) error {
+// follow hands every balance and every signal to its partition as it is written.
+// Signals are handed to one that has not begun, too: what it begins with may have
+// been read before.
+func (s *session) follow(ctx context.Context, reader, news *stream.Reader, lost <-chan struct{}, running *sync.WaitGroup) error {
 	tick, look := time.NewTicker(tickPeriod), time.NewTicker(rewindPeriod)
 	defer tick.Stop()
 	defer look.Stop()
@@ -83,6 +90,11 @@ func (s *session) follow(ctx context.Context, reader *stream.Reader, lost <-chan
 			s.seen, s.pending, s.through = stream.MarkOf(m), m.Pending, m.Sequence
 			if p := s.of(keyOf(m)); p != nil && s.hasBegun(p) {
 				p.hand(ctx, item{balance: &m})
+			}
+		case m := <-news.Messages():
+			s.heard(m.Sequence, m.Data)
+			if p := s.of(accountOf(m)); p != nil {
+				p.hand(ctx, item{news: &m})
 			}
 		case <-s.changed:
 			s.gained(ctx, running)
@@ -139,6 +151,9 @@ func (s *session) catchUp(ctx context.Context, group map[*partition]bool) error 
 	})
 	if err != nil {
 		return fmt.Errorf("read the last signals: %w", err)
+	}
+	for p := range group {
+		p.hand(ctx, item{known: true})
 	}
 	s.begin(group)
 	err = readAll(ctx, s.balances, func(m stream.Message) {
@@ -234,6 +249,9 @@ func (s *session) verify(ctx context.Context) error {
 func keyOf(m stream.Message) string {
 	return strings.TrimPrefix(m.Subject, "$KV."+events.BucketBalances+".")
 }
+
+// subjectOf is the subject of an account's balance.
+func subjectOf(account string) string { return "$KV." + events.BucketBalances + "." + account }
 
 // accountOf is whom a signal is about.
 func accountOf(m stream.Message) string { return m.Subject[strings.LastIndexByte(m.Subject, '.')+1:] }
