@@ -139,14 +139,6 @@ func (l *natsLog) State(ctx context.Context) (State, error) {
 	}, nil
 }
 
-func (l *natsLog) Read(ctx context.Context, from From, subjects ...string) (*Reader, error) {
-	s, err := l.handle(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return l.read(ctx, s, from, subjects)
-}
-
 func (l *natsLog) Get(ctx context.Context, sequence uint64) (Message, bool, error) {
 	s, err := l.handle(ctx)
 	if err != nil {

@@ -2,11 +2,9 @@ package stream
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Message is one stored message. Sequence and Time are the stream's.
@@ -33,85 +31,6 @@ type Reader struct {
 // deliveries and returns when there are none any more.
 func NewReader(messages <-chan Message, close func()) *Reader {
 	return &Reader{messages: messages, close: close}
-}
-
-// A reader holds at most readerBytes that the server has delivered, and
-// readerBuffer messages beside them. The bytes must be more than the largest
-// message a server of ours takes (8 MiB): a larger one would never be delivered.
-const (
-	readerBuffer = 64
-	readerBytes  = 9 << 20
-)
-
-func (l *natsLog) read(ctx context.Context, s jetstream.Stream, from From, subjects []string) (*Reader, error) {
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: subjects}
-	switch {
-	case from.LastPerSubject:
-		config.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
-	case !from.Since.IsZero():
-		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
-	case from.Sequence > 1:
-		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Sequence
-	}
-	consumer, err := s.OrderedConsumer(ctx, config)
-	if err != nil {
-		return nil, fmt.Errorf("read stream %s: %w", l.name, err)
-	}
-	d := delivery{log: l, messages: make(chan Message, readerBuffer), done: make(chan struct{})}
-	consume, err := consumer.Consume(d.deliver, jetstream.PullMaxBytes(readerBytes))
-	if err != nil {
-		return nil, fmt.Errorf("consume stream %s: %w", l.name, err)
-	}
-	return NewReader(d.messages, func() {
-		close(d.done)
-		consume.Stop()
-		<-consume.Closed()
-	}), nil
-}
-
-// delivery takes what the server sends.
-type delivery struct {
-	log      *natsLog
-	messages chan Message
-	done     chan struct{}
-
-	last    Mark // delivered
-	rewound bool // the stream no longer holds last: nothing more is delivered
-}
-
-// deliver waits when the buffer is full, which holds the server's deliveries
-// back too.
-func (d *delivery) deliver(m jetstream.Msg) {
-	metadata, err := m.Metadata()
-	if err != nil {
-		return // not a delivery from a stream
-	}
-	message := Message{
-		Subject: m.Subject(), Header: m.Headers(), Data: m.Data(),
-		Sequence: metadata.Sequence.Stream, Time: metadata.Timestamp.UTC(), Pending: metadata.NumPending,
-	}
-	// The client has made its consumer anew behind the last message. Where the
-	// server lost that, and gave its sequence to another, messages in front of
-	// this one would never be read.
-	if metadata.Sequence.Consumer == 1 && d.last.Sequence > 0 && !d.rewound && !d.holds() {
-		d.rewound = true
-		d.log.broker.interrupt()
-	}
-	if d.rewound {
-		return
-	}
-	select {
-	case d.messages <- message:
-		d.last = MarkOf(message)
-	case <-d.done:
-	}
-}
-
-// holds reports whether the stream is known to hold the last message delivered.
-func (d *delivery) holds() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), ackTimeout)
-	defer cancel()
-	return d.last.Verify(ctx, d.log) == nil
 }
 
 // Next waits for the next message.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
 
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
@@ -247,5 +248,29 @@ func verifyMark(t *testing.T, rig Rig) {
 		if err := c.mark.Verify(t.Context(), l); errors.As(err, &rewind) != c.rewind || err != nil && !c.rewind {
 			t.Errorf("%s: %v; want a rewind %v", name, err, c.rewind)
 		}
+	}
+}
+
+// What a publisher writes into a header is the reader's to judge: brokers have
+// words of their own that look like some of these messages.
+func readEveryHeader(t *testing.T, rig Rig) {
+	l := rig.Broker.Log(logName)
+	r := open(t, l, stream.From{})
+	headers := []nats.Header{
+		{"Status": {"404"}}, {"Status": {"100"}}, {"Status": {"408"}, "Description": {"Request Timeout"}},
+		{"Status": {"409"}, "Description": {"Consumer Deleted"}}, {"Status": {"503"}}, {"Status": {""}}, {"Nats-Pin-Id": {"x"}},
+	}
+	for _, header := range headers {
+		must(t, l, stream.Append{Subject: subject("low", "a"), Header: header})
+	}
+	fill(t, l, subject("low", "a"))
+	for _, r := range []*stream.Reader{r, open(t, l, stream.From{})} {
+		for i, header := range headers {
+			m := next(t, r)
+			if diff := cmp.Diff(header, m.Header); diff != "" || m.Sequence != uint64(i+1) || len(m.Data) > 0 {
+				t.Errorf("message %d (-want +got):\n%s", m.Sequence, diff)
+			}
+		}
+		wantSequences(t, r, uint64(len(headers)+1))
 	}
 }

@@ -45,6 +45,7 @@ func Run(t *testing.T, setting func(t *testing.T, test func(t *testing.T, rig Ri
 		"a reader gives what is appended later":                                  readLive,
 		"a reader says how many messages stand behind the one it gives":          readPending,
 		"a reader goes on after the connection was cut":                          readAcrossCut,
+		"a reader gives messages whatever their headers say":                     readEveryHeader,
 		"whoever asked learns that the connection was lost":                      interrupted,
 		"a bucket keeps the newest value of each key alone":                      bucketKeepsNewest,
 		"a bucket is fenced by the revision of the key":                          bucketFence,

@@ -1,0 +1,298 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/drawdown-credits/drawdown/services/internal/pause"
+)
+
+// A reader asks for pullMessages or pullBytes at a time, and holds no more than
+// that, and readerBuffer messages beside them.
+const (
+	readerBuffer = 64
+	pullMessages = 1000
+	pullBytes    = 8 << 20
+)
+
+// A request that nothing answers ends after pullExpires. Until then the server
+// says every pullHeartbeat that it has it; after two that did not come, nobody
+// has it any more.
+const (
+	pullExpires   = 30 * time.Second
+	pullHeartbeat = 5 * time.Second
+)
+
+const (
+	// consumerAgain is the pause after a consumer that could not be made, or gave
+	// nothing.
+	consumerAgain = 250 * time.Millisecond
+	// consumerUnused is how long the server keeps one that nobody asks.
+	consumerUnused = 5 * time.Minute
+)
+
+// delivery takes what the server sends. It tells messages of the stream from
+// the server's own words by the subject for their ack, and not by their
+// headers as the client library does: those are the publisher's, and one could
+// make a message that is never delivered.
+type delivery struct {
+	log      *natsLog
+	config   jetstream.ConsumerConfig // of the first consumer
+	messages chan Message
+	statuses chan nats.Status // receives when the connection has come back
+
+	last    Mark // delivered
+	rewound bool // the stream no longer holds last: nothing more is delivered
+}
+
+func (l *natsLog) Read(ctx context.Context, from From, subjects ...string) (*Reader, error) {
+	d := &delivery{log: l, config: consumerConfig(from, subjects), messages: make(chan Message, readerBuffer)}
+	d.statuses = l.broker.nc.StatusChanged(nats.CONNECTED)
+	first, err := d.consume(ctx)
+	if err != nil {
+		l.broker.nc.RemoveStatusListener(d.statuses)
+		return nil, fmt.Errorf("read stream %s: %w", l.name, err)
+	}
+	reading, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { d.run(reading, first) })
+	return NewReader(d.messages, func() {
+		stop()
+		running.Wait()
+		l.broker.nc.RemoveStatusListener(d.statuses)
+	}), nil
+}
+
+func consumerConfig(from From, subjects []string) jetstream.ConsumerConfig {
+	config := jetstream.ConsumerConfig{
+		FilterSubjects: subjects, AckPolicy: jetstream.AckNonePolicy,
+		InactiveThreshold: consumerUnused, Replicas: 1, MemoryStorage: true,
+	}
+	switch {
+	case from.LastPerSubject:
+		config.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+		if len(subjects) == 0 {
+			config.FilterSubjects = []string{">"}
+		}
+	case !from.Since.IsZero():
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &from.Since
+	case from.Sequence > 1:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from.Sequence
+	}
+	return config
+}
+
+// run delivers until ctx ends, with a new consumer behind what was delivered
+// whenever one has failed.
+func (d *delivery) run(ctx context.Context, c *consumer) {
+	for {
+		failed := true
+		if c != nil {
+			d.deliverAll(ctx, c)
+			c.close()
+			failed = c.given == 0
+		}
+		if failed && pause.For(ctx, consumerAgain) != nil || ctx.Err() != nil {
+			return
+		}
+		c, _ = d.consume(ctx) // it stays nil, and is asked for again
+	}
+}
+
+// deliverAll delivers until c fails or ctx ends.
+func (d *delivery) deliverAll(ctx context.Context, c *consumer) {
+	for c.ask() == nil {
+		for c.asked() {
+			m, ok := c.next(ctx, d.statuses)
+			if !ok || !d.take(ctx, c, m) {
+				return
+			}
+		}
+	}
+}
+
+// take takes what the server sent; false means that c can no longer be used.
+func (d *delivery) take(ctx context.Context, c *consumer, m *nats.Msg) bool {
+	if !strings.HasPrefix(m.Reply, ackPrefix) {
+		return c.told(m.Header.Get("Status"), m.Header.Get("Description"))
+	}
+	metadata, err := m.Metadata()
+	if err != nil || !c.took(metadata.Sequence.Consumer, m.Size()) {
+		return false
+	}
+	return d.deliver(ctx, metadata.Sequence.Consumer == 1, Message{
+		Subject: m.Subject, Header: m.Header, Data: m.Data,
+		Sequence: metadata.Sequence.Stream, Time: metadata.Timestamp.UTC(), Pending: metadata.NumPending,
+	})
+}
+
+// deliver waits when the buffer is full, which holds the server's deliveries
+// back too. It reports whether ctx goes on.
+func (d *delivery) deliver(ctx context.Context, first bool, m Message) bool {
+	// A consumer made anew begins behind the last message. Where the server lost
+	// that, and gave its sequence to another, messages in front of this one would
+	// never be read.
+	if first && d.last.Sequence > 0 && !d.rewound && !d.holds(ctx) {
+		d.rewound = true
+		d.log.broker.interrupt()
+	}
+	if d.rewound {
+		return ctx.Err() == nil
+	}
+	select {
+	case d.messages <- m:
+		d.last = MarkOf(m)
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// holds reports whether the stream is known to hold the last message delivered.
+func (d *delivery) holds(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	return d.last.Verify(ctx, d.log) == nil
+}
+
+// consume makes a consumer of what is to be delivered next.
+func (d *delivery) consume(ctx context.Context) (*consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+	defer cancel()
+	config := d.config
+	if d.last.Sequence > 0 {
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartSequencePolicy, nil
+		config.OptStartSeq = d.last.Sequence + 1
+	}
+	// What the connection lost before now, this consumer has not.
+	for len(d.statuses) > 0 {
+		<-d.statuses
+	}
+	made, err := d.log.broker.js.CreateConsumer(ctx, d.log.name, config)
+	if err != nil {
+		return nil, fmt.Errorf("make a consumer: %w", err)
+	}
+	c := &consumer{
+		nc: d.log.broker.nc, place: d.log.name + "." + made.CachedInfo().Name,
+		inbox: d.log.broker.nc.NewInbox(), sent: make(chan *nats.Msg, pullMessages+sentBesides),
+	}
+	if c.subscription, err = c.nc.ChanSubscribe(c.inbox, c.sent); err != nil {
+		return nil, fmt.Errorf("subscribe to a consumer: %w", err)
+	}
+	return c, nil
+}
+
+// Parts of the JetStream API that the client library does not offer bare.
+const (
+	ackPrefix  = "$JS.ACK."
+	apiPullMsg = "$JS.API.CONSUMER.MSG.NEXT."
+	apiDelete  = "$JS.API.CONSUMER.DELETE."
+)
+
+// sentBesides is room for what the server says besides messages while nobody
+// listens: heartbeats until the request expires, and its end.
+const sentBesides = 64
+
+// consumer is one on the server, unnamed and without acks. It gives messages
+// when asked, each with the next number of its own.
+type consumer struct {
+	nc           *nats.Conn
+	place        string // its stream and name
+	inbox        string
+	sent         chan *nats.Msg
+	subscription *nats.Subscription
+
+	given    uint64 // messages in all
+	messages int    // still to come of those asked for
+	bytes    int    // likewise; 0 means no bound
+	single   bool   // the next message is larger than pullBytes
+}
+
+// pullRequest is what a consumer is asked. Durations are nanoseconds.
+type pullRequest struct {
+	Batch     int           `json:"batch"`
+	MaxBytes  int           `json:"max_bytes,omitempty"`
+	Expires   time.Duration `json:"expires"`
+	Heartbeat time.Duration `json:"idle_heartbeat"`
+}
+
+// ask asks for the next messages.
+func (c *consumer) ask() error {
+	request := pullRequest{Batch: pullMessages, MaxBytes: pullBytes, Expires: pullExpires, Heartbeat: pullHeartbeat}
+	if c.single {
+		request.Batch, request.MaxBytes = 1, 0
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		panic("a request that is not JSON: " + err.Error())
+	}
+	c.messages, c.bytes, c.single = request.Batch, request.MaxBytes, false
+	return c.nc.PublishRequest(apiPullMsg+c.place, c.inbox, body)
+}
+
+// asked reports whether the server still has something to send.
+func (c *consumer) asked() bool { return c.messages > 0 }
+
+// next waits for what the server sends; ok is false when nothing will come.
+func (c *consumer) next(ctx context.Context, reconnected <-chan nats.Status) (m *nats.Msg, ok bool) {
+	select {
+	case m := <-c.sent:
+		return m, true
+	default:
+	}
+	lost := time.NewTimer(2 * pullHeartbeat)
+	defer lost.Stop()
+	select {
+	case m := <-c.sent:
+		return m, true
+	case <-reconnected:
+	case <-lost.C:
+	case <-ctx.Done():
+	}
+	return nil, false
+}
+
+// took counts a message; false means that one before it is missing.
+func (c *consumer) took(number uint64, size int) bool {
+	if number != c.given+1 {
+		return false
+	}
+	c.given++
+	c.messages--
+	if c.bytes > 0 {
+		if c.bytes -= size; c.bytes <= 0 {
+			c.messages = 0
+		}
+	}
+	return true
+}
+
+// told hears what the server says of the request; false means that the
+// consumer is gone, or may be.
+func (c *consumer) told(status, description string) bool {
+	switch {
+	case status == "100": // a heartbeat
+		return true
+	case status == "408": // the request has expired
+	case status == "409" && strings.HasPrefix(description, "Message Size Exceeds"):
+		c.single = c.bytes == pullBytes
+	default:
+		return false
+	}
+	c.messages = 0
+	return true
+}
+
+// close gives the consumer back; the server drops one by itself that does not
+// hear of it.
+func (c *consumer) close() {
+	_ = c.subscription.Unsubscribe()
+	_ = c.nc.Publish(apiDelete+c.place, nil)
+}
