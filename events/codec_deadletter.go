@@ -8,7 +8,7 @@ import (
 )
 
 // headerOriginal is put before an original header that would otherwise mean
-// something on the dead letter itself: NATS acts on Nats- headers.
+// something on the dead letter itself.
 const headerOriginal = "Drawdown-Original-"
 
 // DeadLetterHeader returns the header of the DEADLETTER message that keeps d;
@@ -16,7 +16,7 @@ const headerOriginal = "Drawdown-Original-"
 func DeadLetterHeader(d DeadLetter) map[string][]string {
 	header := make(map[string][]string, len(d.Header)+7)
 	for name, values := range d.Header {
-		if hasPrefixFold(name, "Nats-") || hasPrefixFold(name, "Drawdown-") {
+		if reserved(name) {
 			name = headerOriginal + name
 		}
 		header[name] = values
@@ -28,6 +28,14 @@ func DeadLetterHeader(d DeadLetter) map[string][]string {
 	header[HeaderIndex] = []string{strconv.Itoa(d.Index)}
 	header[HeaderStoredAt] = []string{formatTime(d.StoredAt)}
 	return header
+}
+
+// reserved reports whether a header means something on a dead letter itself:
+// NATS acts on Nats- headers, and its clients take an empty message with a
+// Status for a word of the server.
+func reserved(name string) bool {
+	return hasPrefixFold(name, "Nats-") || hasPrefixFold(name, "Drawdown-") ||
+		strings.EqualFold(name, "Status") || strings.EqualFold(name, "Description")
 }
 
 // ParseDeadLetter reads a DEADLETTER message: its header, body and stream

@@ -145,11 +145,16 @@ func TestDeadLettersAreReadBack(t *testing.T) {
 	d := events.DeadLetter{
 		ID: 9, Reason: events.CodeInvalid, Detail: `/id: found "é"`, Subject: "usage.3.a1", Sequence: 77, Index: 4,
 		StoredAt: time.Date(2026, 12, 1, 0, 0, 0, 123456789, time.UTC), Body: []byte{0xff, 0, '{'},
-		Header: map[string][]string{"ce-id": {"1"}, "Nats-Rollup": {"all"}, "drawdown-reason": {"a", "b"}, "Drawdown-Original-X": {"y"}},
+		Header: map[string][]string{
+			"ce-id": {"1"}, "Nats-Rollup": {"all"}, "drawdown-reason": {"a", "b"}, "Drawdown-Original-X": {"y"},
+			"Status": {"404"}, "status": {"100"}, "Description": {"No Messages"},
+		},
 	}
 	header := events.DeadLetterHeader(d)
-	if _, dangerous := header["Nats-Rollup"]; dangerous {
-		t.Error("a header of the original reaches NATS")
+	for _, name := range []string{"Nats-Rollup", "Status", "status", "Description"} {
+		if _, dangerous := header[name]; dangerous {
+			t.Errorf("header %s of the original reaches NATS", name)
+		}
 	}
 	header["Nats-Expected-Last-Subject-Sequence"] = []string{"0"} // of the dead letter itself
 	got, err := events.ParseDeadLetter(header, d.Body, 9)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -288,6 +289,30 @@ func TestAnEventAsLargeAsAMessageIsKeptWithWhatFits(t *testing.T) {
 	letters := w.deadLetters()
 	if len(letters) != 1 || len(letters[0].Body) < size-4096 || !strings.Contains(letters[0].Detail, fmt.Sprintf("sequence %d of USAGE", sequence)) {
 		t.Errorf("dead letters: %d, want one of nearly %d bytes that names the original", len(letters), size)
+	}
+}
+
+// Clients of NATS take an empty message with a Status for a word of the server.
+func TestAnEventThatLooksLikeAWordOfTheServerIsKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyCard(1, time.Time{}, "1")
+	w.run()
+	account := accountOf(0, 0)
+	header := nats.Header{"Status": {"404"}, "Description": {"No Messages"}}
+	w.publishRaw(events.UsageSubject(account), header, nil)
+	w.publish(usage(account, "next"))
+	if got := w.settle(0, 2); len(got.debits) != 1 {
+		t.Errorf("%d debits, want 1", len(got.debits))
+	}
+	letters, err := w.streams.DeadLetter.OrderedConsumer(t.Context(), jetstream.OrderedConsumerConfig{})
+	w.must(err)
+	read, err := letters.Next(jetstream.FetchContext(t.Context()))
+	w.must(err)
+	kept, err := events.ParseDeadLetter(read.Headers(), read.Data(), 1)
+	w.must(err)
+	if diff := cmp.Diff(map[string][]string(header), kept.Header); diff != "" {
+		t.Errorf("its header (-want +got):\n%s", diff)
 	}
 }
 
