@@ -52,7 +52,7 @@ func runEnforcer(ctx context.Context, w *world, in *instance) error {
 
 func runClickHouse(ctx context.Context, w *world, in *instance) error {
 	p, err := clickhouse.New(clickhouse.Config{
-		Broker: in.client, Share: in.share, Installation: installation, Store: &connection{w: w, client: in.client},
+		Broker: in.client, Share: in.share, Installation: installation, Partitions: partitions, Store: &connection{w: w, client: in.client},
 		Snapshots: snapshot.NewStore(in.client), BatchRows: w.profile.batchRows, Logger: w.logs.logger(),
 	})
 	if err != nil {

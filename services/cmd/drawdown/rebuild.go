@@ -119,7 +119,7 @@ func (in *inside) rebuildClickHouse(ctx context.Context, a *app, dsn string) (cl
 	bar := a.steps()
 	defer bar.finish()
 	return clickhouse.Rebuild(ctx, clickhouse.Config{
-		Broker: in.broker, Installation: in.streams.Installation, DSN: dsn,
+		Broker: in.broker, Installation: in.streams.Installation, Partitions: in.streams.Partitions, DSN: dsn,
 		Snapshots: snapshot.NewStore(in.broker), FlushEvery: a.cfg.FlushInterval, Logger: a.commandLog(),
 	}, func(p clickhouse.Progress) { bar.show(stages[p.Stage], p.Done, p.Total) })
 }

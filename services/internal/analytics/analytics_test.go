@@ -68,19 +68,22 @@ func open(t *testing.T, dsn string) *analytics.DB {
 		t.Fatal(err)
 	}
 	for _, e := range ledger {
-		chunk := events.Chunk{Entries: []events.Entry{e}}
+		chunk, writer := events.Chunk{Entries: []events.Entry{e}}, events.WriterCommand
 		if e.Kind == events.EntryDebit {
+			writer = events.WriterUsage
 			chunk.Span = &events.Span{Through: e.Debit.Position, Events: 1}
 		}
 		body, err := events.EncodeChunk(chunk)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := js.Publish(t.Context(), events.LedgerSubject(0, events.WriterUsage), body); err != nil {
+		if _, err := js.Publish(t.Context(), events.LedgerSubject(events.Partition(e.Account, streams.Partitions), writer), body); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p, err := clickhouse.New(clickhouse.Config{DSN: dsn, Broker: broker, Installation: streams.Installation, FlushEvery: time.Millisecond})
+	p, err := clickhouse.New(clickhouse.Config{
+		DSN: dsn, Broker: broker, Installation: streams.Installation, Partitions: streams.Partitions, FlushEvery: time.Millisecond,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package balances
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -81,7 +80,7 @@ func (f *fold) message(m stream.Message) error {
 	}
 	chunk, err := events.DecodeChunk(m.Data)
 	if err == nil {
-		err = f.checkOrigin(m.Subject, chunk)
+		err = events.CheckOrigin(m.Subject, chunk, f.partitions)
 	}
 	if err != nil {
 		return &unreadableError{subject: m.Subject, sequence: m.Sequence, err: err}
@@ -102,35 +101,6 @@ func (f *fold) message(m stream.Message) error {
 		return nil
 	}
 	return f.prepareReply(m, chunk.Entries[len(chunk.Entries)-1].Account, decision)
-}
-
-// checkOrigin finds content that the subject's writer does not append.
-func (f *fold) checkOrigin(subject string, chunk events.Chunk) error {
-	writer := events.Writer(subject[strings.LastIndexByte(subject, '.')+1:])
-	broadcast := subject == events.BroadcastSubject()
-	if !broadcast && subject != events.LedgerSubject(f.number, writer) || chunk.Span != nil && writer != events.WriterUsage {
-		return fmt.Errorf("nobody writes this subject: %w", events.ErrInvalid)
-	}
-	for i, e := range chunk.Entries {
-		if writerOf(e.Kind) != writer || broadcast != (e.Account == "") {
-			return fmt.Errorf("entry %d of kind %s does not belong on this subject: %w", i, e.Kind, events.ErrInvalid)
-		}
-		if own := events.Partition(e.Account, f.partitions); !broadcast && own != f.number {
-			return fmt.Errorf("entry %d is of account %s, which partition %d holds: %w", i, e.Account, own, events.ErrInvalid)
-		}
-	}
-	return nil
-}
-
-// writerOf returns who appends entries of kind k.
-func writerOf(k events.EntryKind) events.Writer {
-	switch k {
-	case events.EntryDebit:
-		return events.WriterUsage
-	case events.EntryTick:
-		return events.WriterClock
-	}
-	return events.WriterCommand
 }
 
 // note remembers what an entry touched.

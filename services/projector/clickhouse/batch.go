@@ -66,17 +66,18 @@ func (b *batch) put(from origin, p ledger.Posting, e *events.Entry, own bool) {
 
 // folder turns LEDGER messages into rows, by a fold of its own.
 type folder struct {
-	state    *ledger.State
-	folded   uint64 // sequence of the last message
-	mark     stream.Mark
-	entries  int // folded since somebody last set it to 0
-	stops    stops
-	agreed   uint64 // the last message about which all writers must say the same
-	postings []ledger.Posting
+	state      *ledger.State
+	partitions int    // of the installation
+	folded     uint64 // sequence of the last message
+	mark       stream.Mark
+	entries    int // folded since somebody last set it to 0
+	stops      stops
+	agreed     uint64 // the last message about which all writers must say the same
+	postings   []ledger.Posting
 }
 
-func newFolder(m manifest) *folder {
-	return &folder{state: ledger.New(), stops: stops{known: m.Stopped}, agreed: m.Newest.Last}
+func newFolder(m manifest, partitions int) *folder {
+	return &folder{state: ledger.New(), partitions: partitions, stops: stops{known: m.Stopped}, agreed: m.Newest.Last}
 }
 
 // fold takes the next message and adds its rows to b, which is nil for messages
@@ -118,13 +119,16 @@ func (f *folder) read(m stream.Message) (events.Chunk, *Stop, error) {
 	if err == nil {
 		chunk, err = events.DecodeChunk(m.Data)
 	}
+	if err == nil {
+		err = events.CheckOrigin(m.Subject, chunk, f.partitions)
+	}
 	stop, known := f.stops.expected(m)
 	switch {
 	case known: // also when this version can read it
 	case err == nil:
 		return chunk, nil, nil
 	case m.Sequence <= f.agreed:
-		return events.Chunk{}, nil, diverged("another version has written message %d of stream %s, which this one cannot read: %v; run the newer version",
+		return events.Chunk{}, nil, diverged("another version has written message %d of stream %s, which this one refuses: %v; run the newer version, or drawdown rebuild clickhouse",
 			m.Sequence, events.StreamLedger, err)
 	default:
 		stop = Stop{Partition: partition, Sequence: m.Sequence, Reason: err.Error(), RecordedAt: m.Time.UTC().Truncate(time.Microsecond)}

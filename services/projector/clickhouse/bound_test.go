@@ -28,7 +28,7 @@ func TestAClickHouseThatHangsHoldsTheReaderBackBehindTwoBatches(t *testing.T) {
 		}()
 		p := &Projection{config: Config{FlushEvery: time.Second}, status: newStatus()}
 		f := &filler{
-			projection: p, messages: messages, folder: newFolder(manifest{}), snapshots: &snapshots{}, next: 1,
+			projection: p, messages: messages, folder: newFolder(manifest{}, partitions), snapshots: &snapshots{}, next: 1,
 			cutter: cutter{limits: limits{rows: 9, bytes: 1 << 20}},
 		}
 		full, free, done := make(chan *batch), make(chan *batch, 1), make(chan error, 1)

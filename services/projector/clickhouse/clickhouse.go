@@ -27,12 +27,13 @@ const (
 	stoppedMax  = 5 * time.Minute
 )
 
-// Config says what to project where. Broker, Installation, and DSN or Store are
-// required.
+// Config says what to project where. Broker, Installation, Partitions, and DSN
+// or Store are required.
 type Config struct {
 	Broker stream.Broker
 	// Installation is the id of the installation that the streams belong to.
 	Installation string
+	Partitions   int // of the installation
 	// DSN names the ClickHouse database; its scheme chooses the protocol:
 	// clickhouse://user:password@host:9000/drawdown, or http://….
 	DSN string
@@ -87,6 +88,9 @@ var errEnded = errors.New("the projection has gone as far as it was to")
 
 // New prepares a projection. It connects to nothing yet.
 func New(config Config) (*Projection, error) {
+	if config.Partitions < 1 {
+		return nil, errors.New("project to ClickHouse: the number of partitions is missing")
+	}
 	if config.FlushEvery <= 0 {
 		config.FlushEvery = defaultFlushEvery
 	}

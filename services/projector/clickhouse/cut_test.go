@@ -40,7 +40,7 @@ func cut(t testing.TB, c cutter, next uint64, messages ...stream.Message) ([]str
 	for _, m := range messages {
 		in <- m
 	}
-	f := &filler{projection: p, messages: in, folder: newFolder(manifest{}), snapshots: &snapshots{}, next: next, cutter: c}
+	f := &filler{projection: p, messages: in, folder: newFolder(manifest{}, partitions), snapshots: &snapshots{}, next: next, cutter: c}
 	ctx, cancel := context.WithCancel(t.Context())
 	full, free, done := make(chan *batch), make(chan *batch, 1), make(chan error, 1)
 	free <- newBatch()
@@ -141,7 +141,7 @@ func TestABatchIsOnePartAlsoWhereMonthsMeet(t *testing.T) {
 	for i := range 100 {
 		in <- message(t, uint64(i+1), at.Add(time.Duration(i)*24*time.Hour), 3)
 	}
-	p, err := New(Config{DSN: dsn, FlushEvery: time.Millisecond})
+	p, err := New(Config{DSN: dsn, Partitions: partitions, FlushEvery: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestABatchIsOnePartAlsoWhereMonthsMeet(t *testing.T) {
 	if _, err := p.store.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	f := &filler{projection: p, messages: in, folder: newFolder(manifest{}), snapshots: &snapshots{}, next: 1, cutter: cutter{limits: defaultLimits}}
+	f := &filler{projection: p, messages: in, folder: newFolder(manifest{}, partitions), snapshots: &snapshots{}, next: 1, cutter: cutter{limits: defaultLimits}}
 	w := &writer{projection: p, manifest: &agreement{}, asked: time.Now()}
 	ctx, cancel := context.WithCancel(t.Context())
 	full, free, done := make(chan *batch), make(chan *batch, 1), make(chan error, 1)

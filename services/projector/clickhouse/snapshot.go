@@ -19,7 +19,7 @@ import (
 
 const (
 	snapshotName   = "clickhouse"
-	snapshotFormat = 1
+	snapshotFormat = 2 // what belongs on no subject is not folded any more
 	// A snapshot is saved when this many entries or this much time has passed
 	// since the last. Saving holds the fold up.
 	snapshotEntries = 1_000_000
@@ -29,15 +29,16 @@ const (
 
 // snapshots keeps and finds states of the folder. The zero value keeps none.
 type snapshots struct {
-	store   snapshot.Store
-	header  snapshot.Header // but for the mark
-	entries int             // after which one is due
-	savedAt time.Time
+	store      snapshot.Store
+	partitions int             // of the installation
+	header     snapshot.Header // but for the mark
+	entries    int             // after which one is due
+	savedAt    time.Time
 }
 
 func (p *Projection) newSnapshots() *snapshots {
 	return &snapshots{
-		store: p.config.Snapshots, entries: p.snapshotEntries, savedAt: time.Now(),
+		store: p.config.Snapshots, partitions: p.config.Partitions, entries: p.snapshotEntries, savedAt: time.Now(),
 		header: snapshot.Header{Format: snapshotFormat, Installation: p.config.Installation, Partition: snapshot.Whole},
 	}
 }
@@ -58,7 +59,7 @@ func (s *snapshots) save(ctx context.Context, f *folder) error {
 // load returns the folder that stands closest before message number next, for
 // those who have agreed on m. err says what snapshots were of no use, and why.
 func (s *snapshots) load(ctx context.Context, next uint64, m manifest, l stream.Log) (f *folder, err error) {
-	f = newFolder(m)
+	f = newFolder(m, s.partitions)
 	if s.store == nil || next <= 1 {
 		return f, nil
 	}
@@ -70,11 +71,11 @@ func (s *snapshots) load(ctx context.Context, next uint64, m manifest, l stream.
 			return err
 		}
 		var err error
-		f, err = decodeFolder(r, h.Mark, m)
+		f, err = decodeFolder(r, h.Mark, m, s.partitions)
 		return err
 	})
 	if !ok {
-		f = newFolder(m)
+		f = newFolder(m, s.partitions)
 	}
 	return f, err
 }
@@ -93,7 +94,7 @@ func (f *folder) encode(w io.Writer) error {
 
 // decodeFolder reads what encode wrote of a folder that stood at mark. It
 // refuses one that stopped otherwise than m says.
-func decodeFolder(r io.Reader, mark stream.Mark, m manifest) (*folder, error) {
+func decodeFolder(r io.Reader, mark stream.Mark, m manifest, partitions int) (*folder, error) {
 	in := bufio.NewReader(r)
 	size, err := binary.ReadUvarint(in)
 	if err != nil || size > stopsMax {
@@ -103,7 +104,7 @@ func decodeFolder(r io.Reader, mark stream.Mark, m manifest) (*folder, error) {
 	if _, err := io.CopyN(&body, in, int64(size)); err != nil {
 		return nil, fmt.Errorf("read stopped partitions: %w", err)
 	}
-	f := newFolder(m)
+	f := newFolder(m, partitions)
 	if err := json.Unmarshal(body.Bytes(), &f.stops.all); err != nil {
 		return nil, fmt.Errorf("decode stopped partitions: %w", err)
 	}

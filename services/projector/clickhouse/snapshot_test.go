@@ -51,7 +51,7 @@ func TestASnapshotThatKnowsOtherStopsIsNotTaken(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 41)
 	w.write(3)
-	f, m := newFolder(manifest{}), manifest{Newest: agreed{Span: Span{1, 3}}}
+	f, m := newFolder(manifest{}, partitions), manifest{Newest: agreed{Span: Span{1, 3}}}
 	for i := range 3 {
 		found, _, err := w.broker.Log("LEDGER").Get(t.Context(), uint64(i+1))
 		if err != nil {
@@ -61,7 +61,7 @@ func TestASnapshotThatKnowsOtherStopsIsNotTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &snapshots{store: &snapshot.Memory{}, header: snapshot.Header{Format: snapshotFormat, Partition: snapshot.Whole}}
+	s := &snapshots{store: &snapshot.Memory{}, partitions: partitions, header: snapshot.Header{Format: snapshotFormat, Partition: snapshot.Whole}}
 	if err := s.save(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}

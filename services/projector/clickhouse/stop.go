@@ -14,9 +14,12 @@ import (
 )
 
 // Stop is a partition that has no rows from one message on, because that
-// message is no ledger message. Other partitions go on.
+// message is no ledger message: it cannot be read, or nobody of the ledger's
+// appends it there. Other partitions go on.
 type Stop struct {
-	// Partition is a number, or events.Broadcast when every partition stops.
+	// Partition is a number, or events.Broadcast when every partition stops. One
+	// that does not exist stops alone: nobody's rows are missing, and it is told
+	// of because somebody appends to LEDGER who should not.
 	Partition string `json:"partition"`
 	// Sequence is that of the message in LEDGER.
 	Sequence   uint64    `json:"sequence"`

@@ -14,7 +14,23 @@ import (
 // broken appends a message that is no chunk.
 func (w *world) broken(subject string) uint64 {
 	w.t.Helper()
-	ack, err := w.js.PublishMsg(w.t.Context(), &nats.Msg{Subject: subject, Data: []byte("{")})
+	return w.refused(subject, []byte("{"))
+}
+
+// foreign appends a chunk that nobody of the ledger's appends there.
+func (w *world) foreign(subject string, chunk events.Chunk) uint64 {
+	w.t.Helper()
+	body, err := events.EncodeChunk(chunk)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.refused(subject, body)
+}
+
+// refused appends a message that stops its partition.
+func (w *world) refused(subject string, body []byte) uint64 {
+	w.t.Helper()
+	ack, err := w.js.PublishMsg(w.t.Context(), &nats.Msg{Subject: subject, Data: body})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -65,6 +81,33 @@ func TestAForeignSubjectIsAPartitionOfItsOwn(t *testing.T) {
 	w.check(dsn)
 }
 
+// Everybody who folds must refuse it, or ClickHouse would show what balances do
+// not. Which messages those are is a test of package events.
+func TestAMessageThatCanBeReadAndIsNotTheLedgersStopsItsPartitionAlone(t *testing.T) {
+	t.Parallel()
+	w, dsn := newWorld(t, 16), enginetest.Database(t)
+	w.write(60)
+	debits := events.Chunk{Span: &events.Span{Through: events.Position{Sequence: 1}, Events: 1}, Entries: []events.Entry{w.usage("account-1")}}
+	own := events.Partition("account-1", partitions)
+	among := w.foreign(events.LedgerSubject(own, events.WriterCommand), debits)
+	elsewhere := w.foreign(events.LedgerSubject((own+1)%partitions, events.WriterUsage), debits)
+	beyond := w.foreign(events.LedgerSubject(partitions, events.WriterUsage), debits) // is of no partition, and stops none
+	w.write(80)
+	p := w.projection(dsn, 100)
+	w.finish(p)
+	w.check(dsn)
+	var at []uint64
+	for _, stop := range p.Status().Stopped {
+		at = append(at, stop.Sequence)
+		if stop.Reason == "" {
+			t.Errorf("partition %s stopped without a reason", stop.Partition)
+		}
+	}
+	if !slices.Equal(at, []uint64{among, elsewhere, beyond}) {
+		t.Errorf("stopped at %v; want %d, %d and %d", at, among, elsewhere, beyond)
+	}
+}
+
 func TestABroadcastThatCannotBeReadStopsEveryPartition(t *testing.T) {
 	t.Parallel()
 	w, dsn := newWorld(t, 14), enginetest.Database(t)
@@ -96,7 +139,7 @@ func TestWhatWasAgreedToBeUnreadableStaysSo(t *testing.T) {
 		}
 		return nil
 	}
-	f := newFolder(manifest{Newest: agreed{Span: Span{1, 5}}, Stopped: []Stop{stop}})
+	f := newFolder(manifest{Newest: agreed{Span: Span{1, 5}}, Stopped: []Stop{stop}}, partitions)
 	if err := fold(f); err != nil || !slices.Equal(f.stops.list(), []Stop{stop}) {
 		t.Errorf("stops %v, %v; want the one that was agreed on", f.stops.list(), err)
 	}
@@ -105,7 +148,7 @@ func TestWhatWasAgreedToBeUnreadableStaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f = newFolder(manifest{Newest: agreed{Span: Span{1, 6}}})
+	f = newFolder(manifest{Newest: agreed{Span: Span{1, 6}}}, partitions)
 	if err := fold(f); err != nil {
 		t.Fatal(err)
 	}

@@ -25,6 +25,9 @@ import (
 // installation is the one that every world belongs to.
 const installation = "test"
 
+// partitions of every world.
+const partitions = 4
+
 // waitMax is when a test gives up on something that must happen.
 const waitMax = time.Minute
 
@@ -52,7 +55,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	streams, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: 4})
+	streams, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: partitions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,12 +67,11 @@ func newWorld(t testing.TB, seed uint64) *world {
 func (w *world) write(n int) {
 	w.t.Helper()
 	for range n {
-		chunk := w.chunk()
+		subject, chunk := w.chunk()
 		body, err := events.EncodeChunk(chunk)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		subject := events.LedgerSubject(w.random.IntN(4), events.WriterUsage)
 		ack, err := w.js.PublishMsg(context.Background(), &nats.Msg{Subject: subject, Data: body})
 		if err != nil {
 			w.t.Fatal(err)
@@ -94,41 +96,53 @@ func (w *world) subjectOf(sequence uint64) string {
 // last is the sequence of the newest message.
 func (w *world) last() uint64 { return uint64(len(w.all)) }
 
-// chunk is one random message; some hold nothing to book.
-func (w *world) chunk() events.Chunk {
-	chunk := events.Chunk{Span: &events.Span{Through: events.Position{Sequence: w.last() + 1}}}
-	for range w.random.IntN(9) {
-		e := w.entry()
-		if e.Kind == events.EntryDebit {
-			chunk.Span.Events++
-		}
-		chunk.Entries = append(chunk.Entries, e)
+// chunk is one random message of one of the ledger's writers, and where it
+// stands; some hold nothing to book.
+func (w *world) chunk() (subject string, chunk events.Chunk) {
+	if w.random.IntN(12) == 0 {
+		terms := events.Terms{Period: "PT1S", Grant: &events.PlanGrant{Amount: w.amount() + 1}}
+		return events.BroadcastSubject(), events.Chunk{Entries: []events.Entry{{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "p", Terms: terms}}}}
 	}
-	return chunk
+	account := fmt.Sprintf("account-%d", w.random.IntN(20))
+	writer, entry, n := events.WriterUsage, w.usage, w.random.IntN(9)
+	switch w.random.IntN(6) {
+	case 0, 1:
+		writer, entry, n = events.WriterCommand, w.command, 1+w.random.IntN(3)
+	case 2:
+		writer, entry, n = events.WriterClock, w.tick, 1+w.random.IntN(3)
+	default:
+		chunk.Span = &events.Span{Through: events.Position{Sequence: w.last() + 1}, Events: n}
+	}
+	partition := events.Partition(account, partitions)
+	for len(chunk.Entries) < n {
+		if events.Partition(account, partitions) == partition {
+			chunk.Entries = append(chunk.Entries, entry(account))
+		}
+		account = fmt.Sprintf("account-%d", w.random.IntN(20))
+	}
+	return events.LedgerSubject(partition, writer), chunk
 }
 
-func (w *world) entry() events.Entry {
-	account := fmt.Sprintf("account-%d", w.random.IntN(20))
-	now := time.Now().UTC()
-	switch w.random.IntN(12) {
+func (w *world) tick(account string) events.Entry {
+	return events.Entry{Kind: events.EntryTick, Account: account}
+}
+
+func (w *world) command(account string) events.Entry {
+	switch w.random.IntN(4) {
 	case 0:
-		g := events.Grant{ID: fmt.Sprintf("g%d", w.random.IntN(50)), Amount: 20*w.amount() + 1}
-		if w.random.IntN(2) == 0 { // expires while the test runs
-			g.ExpiresAt = now.Add(time.Duration(1+w.random.IntN(15)) * time.Millisecond)
-		}
-		return events.Entry{Kind: events.EntryGrant, Account: account, Grant: &g}
-	case 1:
 		return events.Entry{Kind: events.EntryVoid, Account: account, Void: &events.Void{Grant: fmt.Sprintf("g%d", w.random.IntN(50))}}
-	case 2:
-		return events.Entry{Kind: events.EntryTick, Account: account}
-	case 3:
-		terms := events.Terms{Period: "PT1S", Grant: &events.PlanGrant{Amount: w.amount() + 1}}
-		if w.random.IntN(3) > 0 {
-			return events.Entry{Kind: events.EntryAccount, Account: account, Settings: &events.Account{ID: account, Plan: "p"}}
-		}
-		return events.Entry{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "p", Terms: terms}}
+	case 1:
+		return events.Entry{Kind: events.EntryAccount, Account: account, Settings: &events.Account{ID: account, Plan: "p"}}
 	}
-	d := w.debit(now)
+	g := events.Grant{ID: fmt.Sprintf("g%d", w.random.IntN(50)), Amount: 20*w.amount() + 1}
+	if w.random.IntN(2) == 0 { // expires while the test runs
+		g.ExpiresAt = time.Now().UTC().Add(time.Duration(1+w.random.IntN(15)) * time.Millisecond)
+	}
+	return events.Entry{Kind: events.EntryGrant, Account: account, Grant: &g}
+}
+
+func (w *world) usage(account string) events.Entry {
+	d := w.debit(time.Now().UTC())
 	if w.random.IntN(50) == 0 {
 		d.Amount = events.MaxCredits + 1 // the fold refuses it
 	}
@@ -171,7 +185,7 @@ func (w *world) amount() events.Credits {
 func (w *world) projection(dsn string, rows int) *Projection {
 	w.t.Helper()
 	p, err := New(Config{
-		DSN: dsn, Broker: w.broker, Installation: w.installation, BatchRows: rows, FlushEvery: 5 * time.Millisecond, Logger: testLogger(w.t),
+		DSN: dsn, Broker: w.broker, Installation: w.installation, Partitions: partitions, BatchRows: rows, FlushEvery: 5 * time.Millisecond, Logger: testLogger(w.t),
 	})
 	if err != nil {
 		w.t.Fatal(err)
