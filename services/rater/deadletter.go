@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
@@ -52,29 +53,41 @@ func (p *partition) isStored(ctx context.Context, subject string, d events.DeadL
 	return ok && err == nil && found.StoredAt.Equal(d.StoredAt), nil
 }
 
+// What one message may hold, in bytes: headerMax is the server's limit of a
+// header, of which the fence takes no more than fenceBytes; detailMax is kept
+// of a detail where the header would be larger.
+const (
+	headerMax  = 1<<16 - 1
+	fenceBytes = 256
+	detailMax  = 4 << 10
+)
+
 // deadLetter encodes d. Where the original and the reason together exceed what
 // one message may hold, the original is cut and the detail says so; USAGE has
 // the whole.
 func (p *partition) deadLetter(d events.DeadLetter) stream.Append {
-	a := stream.Append{
-		Subject: events.DeadLetterSubject(p.number, d.Sequence, d.Index),
-		Header:  events.DeadLetterHeader(d), Data: d.Body, Fence: &stream.Fence{},
+	header, payload := events.DeadLetterHeader(d), int(p.config.Broker.MaxPayload())-fenceBytes
+	if size := headerBytes(header); size > headerMax-fenceBytes || size+len(d.Body) > payload {
+		header, d.Body = cut(d, payload)
 	}
-	const fenceBytes = 128 // headers that the fence adds
-	maxPayload := int(p.config.Broker.MaxPayload())
-	excess := headerBytes(a.Header) + len(a.Data) + fenceBytes - maxPayload
-	if excess <= 0 {
-		return a
+	return stream.Append{
+		Subject: events.DeadLetterSubject(p.number, d.Sequence, d.Index), Header: header, Data: d.Body, Fence: &stream.Fence{},
 	}
+}
+
+// cut returns what fits into payload bytes of d: the header without that of the
+// original when it is too large itself, and the beginning of the body.
+func cut(d events.DeadLetter, payload int) (header map[string][]string, body []byte) {
 	note := fmt.Sprintf(" (cut to fit one message; the original is at sequence %d of USAGE)", d.Sequence)
-	d.Detail += note
-	if excess += len(note); excess <= len(d.Body) {
-		d.Body = d.Body[:len(d.Body)-excess]
-	} else {
-		d.Header, d.Body = nil, d.Body[:min(len(d.Body), maxPayload/2)]
+	whole := d.Detail
+	d.Detail = whole + note
+	header = events.DeadLetterHeader(d)
+	if headerBytes(header) > min(headerMax-fenceBytes, payload/2) {
+		d.Header = nil
+		d.Detail = strings.ToValidUTF8(whole[:min(len(whole), detailMax)], "") + note
+		header = events.DeadLetterHeader(d)
 	}
-	a.Header, a.Data = events.DeadLetterHeader(d), d.Body
-	return a
+	return header, d.Body[:max(0, min(len(d.Body), payload-headerBytes(header)))]
 }
 
 // headerBytes is the size of a header in a NATS message.

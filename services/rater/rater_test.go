@@ -274,21 +274,38 @@ func TestBadEventsAreKeptOnceWithReasonAndBytesAndTheRestGoesOn(t *testing.T) {
 	}
 }
 
-func TestAnEventAsLargeAsAMessageIsKeptWithWhatFits(t *testing.T) {
+func TestAnEventThatFillsAMessageIsKeptWithWhatFits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.applyCard(1, time.Time{}, "1")
 	w.run()
 	account := accountOf(0, 0)
-	size := int(w.js.Conn().MaxPayload())
-	sequence := w.publishRaw(events.UsageSubject(account), nil, make([]byte, size))
-	w.publish(usage(account, "next"))
-	if got := w.settle(0, 2); len(got.debits) != 1 {
-		t.Errorf("%d debits, want 1", len(got.debits))
+	whole := int(w.js.Conn().MaxPayload())
+	large := nats.Header{"X-Trace": {strings.Repeat("x", 65_500)}}
+	many := nats.Header{} // each larger on the dead letter
+	for i := range 2500 {
+		many[fmt.Sprintf("Nats-%04d", i)] = []string{"0123456789"}
 	}
-	letters := w.deadLetters()
-	if len(letters) != 1 || len(letters[0].Body) < size-4096 || !strings.Contains(letters[0].Detail, fmt.Sprintf("sequence %d of USAGE", sequence)) {
-		t.Errorf("dead letters: %d, want one of nearly %d bytes that names the original", len(letters), size)
+	for _, c := range []struct {
+		name       string
+		header     nats.Header
+		size, kept int
+	}{
+		{name: "a body", size: whole, kept: whole - 4096},
+		{name: "a header", header: large, size: 8, kept: 8},
+		{name: "a header and a body", header: large, size: whole - 66_000, kept: whole - 66_000},
+		{name: "many headers", header: many, size: 8, kept: 8},
+	} {
+		sequence := w.publishRaw(events.UsageSubject(account), c.header, bytes.Repeat([]byte("x"), c.size))
+		w.publish(usage(account, c.name))
+		if got := w.settle(0, int(sequence)+1); len(got.debits) != int(sequence+1)/2 {
+			t.Errorf("%s: %d debits", c.name, len(got.debits))
+		}
+		letters := w.deadLetters()
+		d := letters[len(letters)-1]
+		if d.Sequence != sequence || len(d.Body) < c.kept || !strings.Contains(d.Detail, fmt.Sprintf("sequence %d of USAGE", sequence)) {
+			t.Errorf("%s: of message %d %d bytes are kept, %q; want %d of message %d", c.name, d.Sequence, len(d.Body), d.Detail, c.kept, sequence)
+		}
 	}
 }
 
