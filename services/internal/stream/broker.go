@@ -111,7 +111,8 @@ type natsLog struct {
 func (l *natsLog) Name() string { return l.name }
 
 // handle returns the stream's handle. It is opened once: a handle knows no more
-// than the stream's name and settings.
+// than the stream's name and settings. Of these it is made to forget that the
+// stream lets replicas answer: one that lags would give an older value.
 func (l *natsLog) handle(ctx context.Context) (jetstream.Stream, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,6 +121,7 @@ func (l *natsLog) handle(ctx context.Context) (jetstream.Stream, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open stream %s: %w", l.name, err)
 		}
+		s.CachedInfo().Config.AllowDirect = false
 		l.opened = s
 	}
 	return l.opened, nil
