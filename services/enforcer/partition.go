@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -41,6 +42,9 @@ type partition struct {
 	held  *lease.Held
 	items chan item
 	gone  chan struct{} // closed when the partition is not held any more
+	// begun is the session in which its last signals are known, so that balances
+	// may come. It is noted here, because a session outlives its partitions.
+	begun atomic.Pointer[session]
 
 	// Of the goroutine that runs it.
 	session  *session

@@ -34,7 +34,6 @@ type session struct {
 	caughtUp                  chan error
 
 	mu     sync.Mutex
-	begun  map[*partition]bool // its last signals are known, so balances may come
 	newest signalSeen
 }
 
@@ -46,7 +45,7 @@ type signalSeen struct {
 
 // session watches until something goes wrong or ctx ends.
 func (e *Enforcer) session(ctx context.Context) error {
-	s := &session{Enforcer: e, begun: map[*partition]bool{}, caughtUp: make(chan error, 1)}
+	s := &session{Enforcer: e, caughtUp: make(chan error, 1)}
 	lost, unwatch := e.config.Broker.Interrupted()
 	defer unwatch()
 	balances, err := e.balances.State(ctx)
@@ -193,19 +192,14 @@ func readAll(ctx context.Context, log stream.Log, hand func(stream.Message)) err
 	}
 }
 
+// begin lets balances come to a group of partitions.
 func (s *session) begin(group map[*partition]bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for p := range group {
-		s.begun[p] = true
+		p.begun.Store(s)
 	}
 }
 
-func (s *session) hasBegun(p *partition) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.begun[p]
-}
+func (s *session) hasBegun(p *partition) bool { return p.begun.Load() == s }
 
 // heard notes a signal that is in SIGNALS.
 func (s *session) heard(sequence uint64, body []byte) {
