@@ -173,12 +173,24 @@ func (p *partition) leave(ctx context.Context) {
 	if p.config.Snapshots == nil || p.mark == p.saved && !p.unsaved.Load() {
 		return
 	}
-	var content bytes.Buffer
-	err := p.encode(&content)
-	if err == nil {
-		err = p.save(ctx, p.header(p.config.Installation), content.Bytes())
-	}
-	if err != nil {
+	if err := p.saveLast(ctx); err != nil {
 		p.config.Logger.Warn("snapshot is not saved", "partition", p.number, "seq", p.mark.Sequence, "err", err)
 	}
+}
+
+// saveLast saves the fold as it stands, when it is its turn: a process that ends
+// leaves all its partitions at once, and an encoded one takes as much memory as
+// its state.
+func (p *partition) saveLast(ctx context.Context) error {
+	select {
+	case p.saves <- struct{}{}:
+		defer func() { <-p.saves }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the snapshots of other partitions: %w", context.Cause(ctx))
+	}
+	var content bytes.Buffer
+	if err := p.encode(&content); err != nil {
+		return err
+	}
+	return p.save(ctx, p.header(p.config.Installation), content.Bytes())
 }

@@ -232,3 +232,47 @@ func TestASnapshotThatDoesNotFitIsIgnored(t *testing.T) {
 		})
 	}
 }
+
+// slow are snapshots that take a while to save.
+type slow struct {
+	snapshot.Memory
+	mu            sync.Mutex
+	now, most, of int // saves under way, the most of them, and all
+}
+
+func (s *slow) Save(ctx context.Context, name string, h snapshot.Header, encode func(io.Writer) error) error {
+	s.mu.Lock()
+	s.now, s.of = s.now+1, s.of+1
+	s.most = max(s.most, s.now)
+	s.mu.Unlock()
+	<-time.After(100 * time.Millisecond)
+	s.mu.Lock()
+	s.now--
+	s.mu.Unlock()
+	return s.Memory.Save(ctx, name, h, encode)
+}
+
+func TestPartitionsThatAreLeftTogetherSaveOneAfterTheOther(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		snapshots := &slow{}
+		p, err := balances.New(balances.Config{
+			Broker: b.network.Connect("projector"), Partitions: partitions, Snapshots: snapshots, Installation: "one",
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(b.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = p.Run(ctx) })
+		for partition := range partitions {
+			b.grant(accountOf(partition, 0), "g")
+		}
+		b.await(p.Ready)
+		b.awaitEqual()
+		stop()
+		running.Wait()
+		if snapshots.of != partitions || snapshots.most != 1 {
+			b.Errorf("%d snapshots were saved, up to %d at a time; want %d, one at a time", snapshots.of, snapshots.most, partitions)
+		}
+	})
+}
