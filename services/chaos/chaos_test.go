@@ -28,7 +28,7 @@ func TestEverythingAgreesAfterFaultsOfEveryKind(t *testing.T) {
 	kept := filepath.Join(t.TempDir(), "run")
 	status := run(t.Context(), []string{
 		"-seed", "4", "-events", "30000", "-cluster", "0", "-faults", "23", "-accounts", "400", "-pace", "0.4", "-rate", "1500",
-		"-image=false", "-disk", "1", "-dir", kept, "-settle", "8m",
+		"-disk", "1", "-dir", kept, "-settle", "8m",
 	}, output{t})
 	if status != 0 {
 		t.Errorf("exit status %d; want 0: see the report above", status)

@@ -18,12 +18,19 @@ var ErrNoMount = errors.New("no file system can be mounted")
 type Disk struct {
 	Path string
 	Kind string // such as "ext4 image"
+	size int64
 }
+
+const inMemory = "tmpfs"
 
 func (d *Disk) ballast() string { return filepath.Join(d.Path, "ballast") }
 
-// Fill takes all the room that is left.
+// Fill takes all the room that is left. Of a disk in memory it takes the room
+// away instead, because a ballast would take the machine's memory.
 func (d *Disk) Fill() error {
+	if d.Kind == inMemory {
+		return d.shrink()
+	}
 	file, err := os.OpenFile(d.ballast(), os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("fill the disk: %w", err)
@@ -34,6 +41,9 @@ func (d *Disk) Fill() error {
 
 // Free gives back what Fill took.
 func (d *Disk) Free() error {
+	if d.Kind == inMemory {
+		return d.resize(d.size)
+	}
 	if err := os.Remove(d.ballast()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("free the disk: %w", err)
 	}

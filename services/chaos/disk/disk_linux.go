@@ -72,7 +72,7 @@ func Mount(dir, name string, size int64, image bool) (*Disk, error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoMount, err)
 	}
-	d := &Disk{Path: filepath.Join(dir, name)}
+	d := &Disk{Path: filepath.Join(dir, name), size: size}
 	if err := os.MkdirAll(d.Path, 0o700); err != nil {
 		return nil, fmt.Errorf("create a mount point: %w", err)
 	}
@@ -80,7 +80,7 @@ func Mount(dir, name string, size int64, image bool) (*Disk, error) {
 		d.Kind = "ext4 image"
 		return d, nil
 	}
-	d.Kind = "tmpfs"
+	d.Kind = inMemory
 	if err := unix.Mount("tmpfs", d.Path, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoMount, err)
 	}
@@ -99,6 +99,29 @@ func mountImage(d *Disk, path string, size int64) error {
 		return err
 	}
 	return exec.Command("mount", "-o", "loop", path, d.Path).Run()
+}
+
+// shrink leaves no room but what is used. While it looks, more may be used.
+func (d *Disk) shrink() error {
+	var err error
+	for range 100 {
+		var stat unix.Statfs_t
+		if err = unix.Statfs(d.Path, &stat); err != nil {
+			break
+		}
+		used := int64(stat.Blocks-stat.Bfree) * stat.Bsize
+		if err = d.resize(max(used, stat.Bsize)); err == nil { // 0 would mean no limit
+			return nil
+		}
+	}
+	return fmt.Errorf("fill the disk: %w", err)
+}
+
+func (d *Disk) resize(size int64) error {
+	if err := unix.Mount("", d.Path, "", unix.MS_REMOUNT, fmt.Sprintf("size=%d", size)); err != nil {
+		return fmt.Errorf("resize %s: %w", d.Path, err)
+	}
+	return nil
 }
 
 // Close unmounts the file system.

@@ -16,6 +16,10 @@ func Mount(string, string, int64, bool) (*Disk, error) { return nil, ErrNoMount 
 // Close has nothing to do.
 func (d *Disk) Close() error { return nil }
 
+func (d *Disk) shrink() error { return ErrNoMount }
+
+func (d *Disk) resize(int64) error { return ErrNoMount }
+
 func fill(*os.File) error { return ErrNoMount }
 
 // Refuse is not possible here.
