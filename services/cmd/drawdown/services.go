@@ -90,7 +90,9 @@ const connectTimeout = 30 * time.Second
 // enter connects to NATS and makes sure that the streams are there, and that
 // state, if any, is of their installation.
 func (a *app) enter(ctx context.Context, natsURL, name string, state *config.State, log *slog.Logger) (*world, error) {
-	nc, err := nats.Connect(natsURL, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond),
+	// Nothing is kept to be sent after an outage: whoever appended it has given
+	// up by then, or tries again itself.
+	nc, err := nats.Connect(natsURL, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond), nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { log.Warn("disconnected from NATS", "err", err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { log.Info("reconnected to NATS") }))
 	if err != nil {
