@@ -19,7 +19,12 @@ const bucketBalances = "KV_" + events.BucketBalances
 var (
 	errInterrupted = errors.New("the connection to NATS was lost")
 	errRewound     = errors.New("a stream lost its end or was made anew")
+	errSilent      = errors.New("what the stream was said to hold does not come")
 )
+
+// silenceMax is how long a reading of all there is waits for the next message:
+// the last may be deleted, or replaced, while it is read.
+const silenceMax = 30 * time.Second
 
 // session is one watch of BALANCES, for all partitions that are held. It ends
 // when the connection does: a server that was killed may have lost the end of
@@ -180,14 +185,20 @@ func readAll(ctx context.Context, log stream.Log, hand func(stream.Message)) err
 		return err
 	}
 	defer reader.Close()
+	silent := time.NewTimer(silenceMax)
+	defer silent.Stop()
 	for {
-		m, err := reader.Next(ctx)
-		if err != nil {
-			return err
-		}
-		hand(m)
-		if m.Pending == 0 || m.Sequence >= state.Last {
-			return nil
+		silent.Reset(silenceMax)
+		select {
+		case m := <-reader.Messages():
+			hand(m)
+			if m.Pending == 0 || m.Sequence >= state.Last {
+				return nil
+			}
+		case <-silent.C:
+			return errSilent
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -131,10 +132,27 @@ type Standing struct {
 	Leases  map[string]map[int]Lease // by service and partition
 }
 
-// Read returns who is there and who has what.
+// silenceMin is how long a first reading of the bucket waits for what the bucket
+// is said to hold: keys run out while they are read, and then nothing comes.
+const silenceMin = time.Second
+
+var errSilent = errors.New("the bucket gives nothing any more")
+
+// Read returns who is there and who has what. It reads until it has seen all
+// there is, or ctx ends.
 func Read(ctx context.Context, b stream.Broker) (Standing, error) {
+	for silence := silenceMin; ; silence *= 2 {
+		s, err := read(ctx, b.Log(Bucket), silence)
+		if !errors.Is(err, errSilent) {
+			return s, err
+		}
+	}
+}
+
+// read reads the bucket once. It gives up with errSilent when nothing comes for
+// that long.
+func read(ctx context.Context, log stream.Log, silence time.Duration) (Standing, error) {
 	s := Standing{Members: map[string][]Member{}, Leases: map[string]map[int]Lease{}}
-	log := b.Log(Bucket)
 	state, err := log.State(ctx)
 	if err != nil || state.Messages == 0 {
 		return s, err
@@ -145,7 +163,9 @@ func Read(ctx context.Context, b stream.Broker) (Standing, error) {
 	}
 	defer reader.Close()
 	for {
-		m, err := reader.Next(ctx)
+		bounded, cancel := context.WithTimeoutCause(ctx, silence, errSilent)
+		m, err := reader.Next(bounded)
+		cancel()
 		if err != nil {
 			return s, fmt.Errorf("read the leases: %w", err)
 		}

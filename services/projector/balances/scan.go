@@ -2,6 +2,7 @@ package balances
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -104,6 +105,12 @@ func (s *scanner) read(ctx context.Context, job *scan, bucket string, owner func
 	return found, nil
 }
 
+// silenceMax is how long a reading of a bucket waits for the next message: the
+// last may be deleted, or replaced, while it is read.
+const silenceMax = 30 * time.Second
+
+var errSilent = errors.New("what the bucket was said to hold does not come")
+
 func bucketPrefix(name string) string { return "$KV." + name + "." }
 
 func bucketLog(name string) string { return "KV_" + name }
@@ -122,13 +129,18 @@ func readAll(ctx context.Context, b stream.Broker, name string, each func(stream
 		return err
 	}
 	defer reader.Close()
+	silent := time.NewTimer(silenceMax)
+	defer silent.Stop()
 	for {
+		silent.Reset(silenceMax)
 		select {
 		case m := <-reader.Messages():
 			each(m)
 			if m.Pending == 0 {
 				return nil
 			}
+		case <-silent.C:
+			return errSilent
 		case <-lost: // the last message may be, too
 			return errInterrupted
 		case <-ctx.Done():

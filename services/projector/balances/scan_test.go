@@ -101,3 +101,51 @@ func awaitReady(p *balances.Projector, n int) {
 		<-time.After(time.Millisecond) // of the bubble's clock
 	}
 }
+
+// vanishing is a broker whose bucket BALANCES gives nothing of what it is said
+// to hold, the first time it is read.
+type vanishing struct {
+	stream.Broker
+	readings atomic.Int64
+}
+
+func (v *vanishing) Log(name string) stream.Log {
+	if name != "KV_"+events.BucketBalances {
+		return v.Broker.Log(name)
+	}
+	return &vanishingLog{Log: v.Broker.Log(name), of: v}
+}
+
+type vanishingLog struct {
+	stream.Log
+	of *vanishing
+}
+
+func (l *vanishingLog) State(ctx context.Context) (stream.State, error) {
+	if l.of.readings.Load() == 0 {
+		return stream.State{Last: 1, Messages: 1}, nil
+	}
+	return l.Log.State(ctx)
+}
+
+func (l *vanishingLog) Read(ctx context.Context, from stream.From, subjects ...string) (*stream.Reader, error) {
+	if l.of.readings.Add(1) == 1 {
+		return stream.NewReader(make(chan stream.Message), func() {}), nil
+	}
+	return l.Log.Read(ctx, from, subjects...)
+}
+
+func TestABucketWhoseKeysVanishWhileItIsReadIsReadAgain(t *testing.T) {
+	inBubble(t, func(b *bubble) {
+		p, err := balances.New(balances.Config{Broker: &vanishing{Broker: b.network.Connect("projector")}, Partitions: partitions})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(b.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = p.Run(ctx) })
+		b.await(p.Ready)
+		stop()
+		running.Wait()
+	})
+}
