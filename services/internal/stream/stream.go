@@ -128,14 +128,15 @@ func ensureOnce(ctx context.Context, js jetstream.JetStream, c Config) (*Streams
 func install(ctx context.Context, js jetstream.JetStream, c Config) (string, error) {
 	config := usageConfig(c)
 	config.Metadata[MetadataInstallation] = rand.Text()
-	usage, err := js.CreateStream(ctx, *config)
+	_, err := js.CreateStream(ctx, *config)
 	switch {
 	case err == nil:
 		return config.Metadata[MetadataInstallation], nil
 	case !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 		return "", fmt.Errorf("create stream %s: %w", config.Name, err)
 	}
-	if usage, err = js.Stream(ctx, config.Name); err != nil {
+	usage, err := js.Stream(ctx, config.Name)
+	if err != nil {
 		return "", fmt.Errorf("look up stream %s: %w", config.Name, err)
 	}
 	metadata := usage.CachedInfo().Config.Metadata
