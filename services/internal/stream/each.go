@@ -1,6 +1,13 @@
 package stream
 
-import "context"
+import (
+	"context"
+	"time"
+)
+
+// eachWait is how long Each waits for a message before it looks whether the end
+// is still there.
+const eachWait = time.Second
 
 // Each calls do for every message on subjects, all when none is named, from a
 // place up to the end that they have when it begins. It ends early with the
@@ -19,20 +26,31 @@ func Each(ctx context.Context, l Log, from From, do func(Message) error, subject
 	}
 	defer reader.Close()
 	for {
-		m, err := reader.Next(ctx)
-		if err != nil {
+		m, ok, err := reader.within(ctx, eachWait)
+		switch {
+		case err != nil:
 			return err
-		}
-		if m.Sequence > last.Sequence {
+		case !ok:
+			if there, err := last.isStored(ctx, l); err != nil || !there {
+				return err
+			}
+		case m.Sequence > last.Sequence: // the end was replaced
 			return nil
-		}
-		if err := do(m); err != nil {
-			return err
-		}
-		if m.Sequence == last.Sequence || m.Pending == 0 {
-			return nil
+		default:
+			if err := do(m); err != nil || m.Sequence == last.Sequence {
+				return err
+			}
 		}
 	}
+}
+
+// isStored reports whether the message that m names has not been removed.
+func (m Mark) isStored(ctx context.Context, l Log) (bool, error) {
+	if err := m.Verify(ctx, l); err != nil {
+		return false, err
+	}
+	_, ok, err := l.Get(ctx, m.Sequence)
+	return ok, err
 }
 
 // end is the last message on subjects, the zero mark when there is none.

@@ -1,7 +1,9 @@
 package stream_test
 
 import (
+	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,4 +62,77 @@ func TestEachGivesWhatIsThereWhenItBegins(t *testing.T) {
 			t.Errorf("%s: %v, %v; want %v", name, got, err, c.want)
 		}
 	}
+}
+
+// lagging delivers as if each message were the last, which is what a replica
+// says that has not heard of those behind it.
+type lagging struct{ stream.Log }
+
+func (l lagging) Read(ctx context.Context, from stream.From, subjects ...string) (*stream.Reader, error) {
+	reader, err := l.Log.Read(ctx, from, subjects...)
+	if err != nil {
+		return nil, err
+	}
+	reading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	messages := make(chan stream.Message)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			m, err := reader.Next(reading)
+			if m.Pending = 0; err != nil {
+				return
+			}
+			select {
+			case messages <- m:
+			case <-reading.Done():
+				return
+			}
+		}
+	})
+	return stream.NewReader(messages, func() {
+		stop()
+		running.Wait()
+		reader.Close()
+	}), nil
+}
+
+func TestEachGoesOnToTheEndThatIsThere(t *testing.T) {
+	server, broker := install(t)
+	log := broker.Log(events.StreamSignals)
+	for range 4 {
+		if _, err := log.Append(t.Context(), stream.Append{Subject: "credits.low.a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signals, err := server.JetStream().Stream(t.Context(), events.StreamSignals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(l stream.Log, from stream.From, want ...uint64) {
+		t.Helper()
+		var got []uint64
+		err := stream.Each(t.Context(), l, from, func(m stream.Message) error {
+			got = append(got, m.Sequence)
+			return nil
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("read %v, %v; want %v", got, err, want)
+		}
+	}
+	read(lagging{log}, stream.From{}, 1, 2, 3, 4)
+	read(removing{log, func() error { return signals.DeleteMsg(t.Context(), 4) }}, stream.From{}, 1, 2, 3)
+	read(removing{log, func() error { return signals.DeleteMsg(t.Context(), 3) }}, stream.From{Sequence: 3})
+}
+
+// removing removes something when it is about to be read.
+type removing struct {
+	stream.Log
+	remove func() error
+}
+
+func (l removing) Read(ctx context.Context, from stream.From, subjects ...string) (*stream.Reader, error) {
+	if err := l.remove(); err != nil {
+		return nil, err
+	}
+	return l.Log.Read(ctx, from, subjects...)
 }

@@ -43,6 +43,21 @@ func (r *Reader) Next(ctx context.Context) (Message, error) {
 	}
 }
 
+// within waits for the next message for no longer than d; ok is false when none
+// has come.
+func (r *Reader) within(ctx context.Context, d time.Duration) (m Message, ok bool, err error) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case m := <-r.messages:
+		return m, true, nil
+	case <-timer.C:
+		return Message{}, false, nil
+	case <-ctx.Done():
+		return Message{}, false, context.Cause(ctx)
+	}
+}
+
 // Batch waits for one message and adds those that are already there, up to max.
 func (r *Reader) Batch(ctx context.Context, max int) ([]Message, error) {
 	first, err := r.Next(ctx)
