@@ -85,8 +85,9 @@ func TestReconciliationNamesEachDisagreement(t *testing.T) {
 	if found := reconcile(t, conn); len(found) > 0 {
 		t.Fatalf("found %v before anything was changed", found)
 	}
-	var batch uint64
+	var batch, early, late uint64
 	scan(t, conn, "SELECT batch_first FROM ledger WHERE ledger_seq = 70 LIMIT 1", &batch)
+	scan(t, conn, "SELECT minIf(ledger_seq, ledger_seq >= 10), minIf(ledger_seq, ledger_seq >= 100) FROM usage_events", &early, &late)
 	mutate := " SETTINGS mutations_sync = 2"
 	before := ""
 	for _, c := range []struct{ name, damage, check string }{
@@ -97,8 +98,8 @@ func TestReconciliationNamesEachDisagreement(t *testing.T) {
 		{"an unknown account has a balance", "INSERT INTO balances (account, account_seq) VALUES ('nobody', 1)", "balances: nobody"},
 		{"a grant has another amount", "ALTER TABLE ledger UPDATE granted_uc = granted_uc + 1 WHERE account = 'account-5' AND account_seq = 1" + mutate, "granted = remaining + drawn + expired + voided: account-5"},
 		{"a charge has another amount", "ALTER TABLE ledger UPDATE charged_uc = charged_uc + 1 WHERE account = 'account-6' AND account_seq = 2" + mutate, "charged = drawn + overage + forgiven: account-6"},
-		{"a usage event is missing", "DELETE FROM usage_events WHERE ledger_seq = 10", "usage_events: ledger message 10"},
-		{"a usage event belongs to another account", "ALTER TABLE usage_events UPDATE project = 'other' WHERE ledger_seq = 100" + mutate, "usage_events: ledger message 100"},
+		{"a usage event is missing", fmt.Sprintf("DELETE FROM usage_events WHERE ledger_seq = %d", early), fmt.Sprintf("usage_events: ledger message %d:", early)},
+		{"a usage event belongs to another account", fmt.Sprintf("ALTER TABLE usage_events UPDATE project = 'other' WHERE ledger_seq = %d", late) + mutate, fmt.Sprintf("usage_events: ledger message %d:", late)},
 		{"a batch of usage events is not whole", "DELETE FROM usage_events WHERE ledger_seq > 130 AND ledger_seq < 140", "usage_events batch: "},
 		{"a row is there twice", "INSERT INTO ledger SELECT * FROM ledger WHERE kind = 'debit' LIMIT 1", "ledger batch: "},
 		{"a posting of an account is missing", "DELETE FROM ledger WHERE account = 'account-7' AND account_seq = 2", "account postings: account-7"},
