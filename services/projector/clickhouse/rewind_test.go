@@ -79,3 +79,39 @@ func TestSignalsThatTheStreamDoesNotHoldStopTheProjection(t *testing.T) {
 		t.Errorf("stops with %q", err)
 	}
 }
+
+// A LEDGER that lost its end may grow beyond what was sent before anybody looks.
+func TestNoBatchFollowsOneThatTheLedgerLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 52)
+	w.write(3)
+	log := w.broker.Log(events.StreamLedger)
+	mark := func(sequence uint64) stream.Mark {
+		m, ok, err := log.Get(t.Context(), sequence)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		return stream.MarkOf(m)
+	}
+	lost := mark(2)
+	lost.StoredAt = lost.StoredAt.Add(-time.Second)
+	for name, c := range map[string]struct {
+		sent    stream.Mark
+		refused bool
+	}{
+		"what the ledger holds": {sent: mark(2)},
+		"what it lost":          {sent: lost, refused: true},
+	} {
+		a := newAgreement(w.broker, "test_"+strings.ReplaceAll(name, " ", "_"))
+		if err := a.propose(t.Context(), manifest{Format: manifestFormat, Newest: agreed{Span: Span{1, 2}, Mark: c.sent}}); err != nil {
+			t.Fatal(err)
+		}
+		b := newBatch()
+		b.span, b.mark = Span{3, 3}, mark(3)
+		err := (&writer{ledger: log, manifest: a}).agree(t.Context(), b)
+		var rewound *stream.RewindError
+		if errors.As(err, &rewound) != c.refused || !c.refused && err != nil {
+			t.Errorf("a batch behind %s: %v; want it refused: %t", name, err, c.refused)
+		}
+	}
+}

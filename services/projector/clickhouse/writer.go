@@ -91,15 +91,18 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 }
 
 // agree makes b the newest batch that the manifest tells of. LEDGER still holds
-// what b ends with then.
+// what b ends with then, and what it follows: a stream that lost its end may have
+// grown beyond it again, with no connection broken.
 func (w *writer) agree(ctx context.Context, b *batch) error {
 	m := w.manifest.manifest
 	if m.Newest.Span == b.span {
 		w.asked = time.Now()
 		return w.manifest.holds(ctx)
 	}
-	if err := b.mark.Verify(ctx, w.ledger); err != nil {
-		return err
+	for _, mark := range []stream.Mark{m.Newest.Mark, b.mark} {
+		if err := mark.Verify(ctx, w.ledger); err != nil {
+			return err
+		}
 	}
 	m.Previous = m.Newest
 	m.Newest = agreed{Span: b.span, Mark: b.mark, LedgerRows: b.ledger.rows(), UsageRows: b.usage.rows()}
