@@ -15,9 +15,11 @@ import (
 )
 
 // A reader asks for pullMessages or pullBytes at a time, and holds no more than
-// that, and readerBuffer messages beside them.
+// that, and readerBuffer messages of readerBytes beside them, or a single one
+// that is larger.
 const (
 	readerBuffer = 64
+	readerBytes  = 8 << 20
 	pullMessages = 1000
 	pullBytes    = 8 << 20
 )
@@ -34,6 +36,8 @@ const (
 	// consumerAgain is the pause after a consumer that could not be made, or gave
 	// nothing.
 	consumerAgain = 250 * time.Millisecond
+	// roomAgain is the pause while what is buffered is large.
+	roomAgain = 5 * time.Millisecond
 	// consumerUnused is how long the server keeps one that nobody asks.
 	consumerUnused = 5 * time.Minute
 )
@@ -48,8 +52,10 @@ type delivery struct {
 	messages chan Message
 	statuses chan nats.Status // receives when the connection has come back
 
-	last    Mark // delivered
-	rewound bool // the stream no longer holds last: nothing more is delivered
+	sizes   [readerBuffer]int // of the messages delivered last, in a ring
+	count   int               // messages delivered
+	last    Mark              // delivered
+	rewound bool              // the stream no longer holds last: nothing more is delivered
 }
 
 func (l *natsLog) Read(ctx context.Context, from From, subjects ...string) (*Reader, error) {
@@ -146,13 +152,30 @@ func (d *delivery) deliver(ctx context.Context, first bool, m Message) bool {
 	if d.rewound {
 		return ctx.Err() == nil
 	}
+	for !d.room(len(m.Data)) {
+		if pause.For(ctx, roomAgain) != nil {
+			return false
+		}
+	}
 	select {
 	case d.messages <- m:
+		d.sizes[d.count%readerBuffer] = len(m.Data)
+		d.count++
 		d.last = MarkOf(m)
 		return true
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// room reports whether a message of size bytes may be buffered beside those
+// that nobody has taken yet.
+func (d *delivery) room(size int) bool {
+	waiting := len(d.messages)
+	for i := range waiting {
+		size += d.sizes[(d.count-1-i)%readerBuffer]
+	}
+	return waiting == 0 || size <= readerBytes
 }
 
 // holds reports whether the stream is known to hold the last message delivered.
