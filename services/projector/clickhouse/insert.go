@@ -48,6 +48,11 @@ func insertSettings(ctx context.Context, conn driver.Conn) ([]setting, error) {
 		{"insert_deduplicate", "1"},
 		{"deduplicate_blocks_in_dependent_materialized_views", "1"},
 		{"materialized_views_ignore_errors", "0"},
+		// Rows come at once. A server waits for those of a process that was stopped,
+		// and whoever takes over waits for the server: about twice for this long,
+		// to which it looks at each poll.
+		{"receive_timeout", "2"}, // seconds
+		{"poll_interval", "1"},
 	}
 	var known uint64
 	err := conn.QueryRow(ctx, "SELECT count() FROM system.settings WHERE name = 'deduplicate_insert'").Scan(&known)
