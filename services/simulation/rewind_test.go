@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -128,12 +129,7 @@ func (w *world) stops(service string, p int, stream string, want bool) string {
 func (w *world) loseLedger() string {
 	last := w.server.Last(events.StreamLedger)
 	end := last - 1 - uint64(w.rng.IntN(int(last/2)))
-	var concerned [partitions]bool
-	for _, m := range w.server.Messages(events.StreamLedger) {
-		for p := range partitions {
-			concerned[p] = concerned[p] || m.Sequence > end && ledgerOf(m.Subject, p)
-		}
-	}
+	concerned := w.builtBehind(end)
 	for sequence := range w.chunks {
 		if sequence > end {
 			delete(w.chunks, sequence)
@@ -162,6 +158,30 @@ func (w *world) loseLedger() string {
 		}
 	}
 	return w.stops("clickhouse", 0, events.StreamLedger, true)
+}
+
+// builtBehind tells which partitions have a value in a bucket that was built on
+// a LEDGER message behind end. Where nobody has, folding again is all there is to
+// do.
+func (w *world) builtBehind(end uint64) (built [partitions]bool) {
+	for _, bucket := range []string{events.BucketBalances, events.BucketCatalog} {
+		for _, m := range w.server.Messages("KV_" + bucket) {
+			text, _, _ := strings.Cut(m.Header.Get("Drawdown-Ledger-Place"), ".")
+			place, err := strconv.ParseUint(text, 10, 64)
+			if err != nil || place <= end {
+				continue
+			}
+			key := strings.TrimPrefix(m.Subject, "$KV."+bucket+".")
+			account, ofAccount := strings.CutPrefix(key, "account.")
+			switch {
+			case bucket == events.BucketBalances || ofAccount:
+				built[events.Partition(account, partitions)] = true
+			default: // plans and rate cards
+				built[0] = true
+			}
+		}
+	}
+	return built
 }
 
 // repair does what drawdown verify --repair does to USAGE.
