@@ -57,14 +57,14 @@ func TestStatusSaysWhoWorksOnWhatAndHowFarEachHasCome(t *testing.T) {
 		t.Errorf("nobody works: %+v; want degraded without instances", s)
 	}
 	stop := w.instance(lease.Rater, partitions, "one", func(partition int) lease.Report {
-		return lease.Report{State: "rating", Sequence: uint64(10 + partition), Lag: 3, Known: 5}
+		return lease.Report{State: lease.StateLive, Sequence: uint64(10 + partition), Lag: 3, Known: 5}
 	})
 	w.instance(lease.Balances, partitions, "one", live)
 	w.instance(lease.Enforcer, partitions, "two", live)
 	w.instance(lease.ClickHouse, 1, "two", live)
 	s := w.status("all is live", func(s gateway.Status) bool { return s.State == "live" })
 	rater := s.Services[0]
-	if p := rater.Partitions[1]; rater.Service != "rater" || p.Partition != 1 || p.Owner != "one" || p.State != "rating" ||
+	if p := rater.Partitions[1]; rater.Service != "rater" || p.Partition != 1 || p.Owner != "one" || p.State != lease.StateLive ||
 		p.Sequence != 11 || p.Lag != 3 || p.Known != 5 || p.Since.IsZero() {
 		t.Errorf("rater: %+v", rater)
 	}

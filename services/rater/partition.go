@@ -42,7 +42,7 @@ func (r *Rater) work(ctx context.Context, held *lease.Held) {
 	}
 	defer p.closeIndex()
 	p.metrics.stopped.WithLabelValues(label(p.number)).Set(0)
-	p.report(Starting, nil)
+	p.report(lease.StateStarting, nil)
 	for wait := retryMin; ; wait = min(2*wait, retryMax) {
 		before := p.fence
 		err := p.session(ctx)
@@ -74,7 +74,7 @@ func stops(err error) bool {
 
 // stop tells why the partition is stopped, once for each reason.
 func (p *partition) stop(err error) {
-	p.report(Stopped, err)
+	p.report(lease.StateStopped, err)
 	if p.stopped != err.Error() {
 		p.stopped = err.Error()
 		p.metrics.stopped.WithLabelValues(label(p.number)).Set(1)
@@ -84,7 +84,7 @@ func (p *partition) stop(err error) {
 
 // retry counts and logs why a session ended.
 func (p *partition) retry(err error) {
-	p.report(Retrying, err)
+	p.report(lease.StateRetrying, err)
 	switch {
 	case errors.Is(err, stream.ErrFenced):
 		p.metrics.retries.WithLabelValues("fenced").Inc()
@@ -129,7 +129,7 @@ func (p *partition) session(ctx context.Context) error {
 	defer reader.Close()
 	p.stopped = ""
 	p.metrics.stopped.WithLabelValues(label(p.number)).Set(0)
-	p.report(Rating, nil)
+	p.report(lease.StateLive, nil)
 	p.log.Info("rating", "through", p.position.Sequence, "known", p.known())
 	return p.pump(ctx, reader.Messages(), lost)
 }
@@ -205,7 +205,7 @@ func (p *partition) commit(ctx context.Context, w written) error {
 	p.fence, p.position = w.sequence, w.chunk.span.Through
 	p.settle(w.chunk)
 	p.metrics.settled(w.chunk)
-	p.report(Rating, nil)
+	p.report(lease.StateLive, nil)
 	if len(p.unsaved) >= saveKeysMax {
 		return p.save(ctx)
 	}

@@ -62,14 +62,6 @@ type Config struct {
 	Metrics  prometheus.Registerer // nil registers none
 }
 
-// The states that a partition is reported in.
-const (
-	Starting = "starting" // reading what the ledger says
-	Rating   = "rating"
-	Retrying = "retrying" // after an error, again and again
-	Stopped  = "stopped"  // going on would risk a wrong charge; looked at again now and then
-)
-
 // Rater rates the usage of some partitions. New makes one, Run runs it once.
 type Rater struct {
 	config  Config

@@ -378,7 +378,7 @@ func TestACardAppliedBeforeAnEventIsNeverMissed(t *testing.T) {
 	// The watch of the catalog stands still until the rater asks what it misses.
 	held := of(0)
 	w.start(rater.Config{Share: held, Broker: &slowCatalog{Broker: w.broker, asked: make(chan struct{})}})
-	w.await(held, 0, func(r lease.Report) bool { return r.State == rater.Rating })
+	w.await(held, 0, func(r lease.Report) bool { return r.State == lease.StateLive })
 	w.applyCard(1, time.Time{}, "1")
 	w.publish(usage(accountOf(0, 0), "a"))
 	if got := w.settle(0, 1); len(got.debits) != 1 {
@@ -443,7 +443,7 @@ func TestACorruptLedgerStopsItsPartitionAlone(t *testing.T) {
 			w.publish(usage(accountOf(1, 0), "a"))
 			w.publish(usage(accountOf(0, 0), "a"))
 			w.settle(0, 1)
-			r := w.await(held, 1, func(r lease.Report) bool { return r.State == rater.Stopped })
+			r := w.await(held, 1, func(r lease.Report) bool { return r.State == lease.StateStopped })
 			if want := fmt.Sprintf("message %d of stream LEDGER: ", bad); !strings.HasPrefix(r.Error, want) {
 				t.Errorf("stopped by %q, want it to begin with %q", r.Error, want)
 			}
@@ -469,11 +469,11 @@ func TestAUsageStreamThatLostItsTailIsNoticed(t *testing.T) {
 			w.publish(usage(accountOf(1, 0), "a"))
 			w.publishLedger(1, chunk(tc.sequence, noon))
 			held, _ := w.run(1, 2)
-			r := w.await(held, 1, func(r lease.Report) bool { return r.State == rater.Stopped })
+			r := w.await(held, 1, func(r lease.Report) bool { return r.State == lease.StateStopped })
 			if !strings.HasPrefix(r.Error, tc.want) {
 				t.Errorf("stopped by %q, want it to begin with %q", r.Error, tc.want)
 			}
-			w.await(held, 2, func(r lease.Report) bool { return r.State == rater.Rating })
+			w.await(held, 2, func(r lease.Report) bool { return r.State == lease.StateLive })
 		})
 	}
 }

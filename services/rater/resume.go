@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/lease"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/rater/dedup"
 )
@@ -207,7 +208,7 @@ func (c *catchUp) tell() {
 	}
 	c.told = time.Now()
 	c.log.Info("reading the ledger", "through", c.fence, "of", c.last.Sequence, "known", c.known())
-	c.report(Starting, nil)
+	c.report(lease.StateStarting, nil)
 }
 
 // decodeOwn decodes a message on the subject of a partition's debits.

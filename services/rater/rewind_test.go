@@ -36,7 +36,7 @@ func (b *bubble) repair() (report rater.RewindReport) {
 func (b *bubble) stopped() lease.Report {
 	b.Helper()
 	for range 30 {
-		if r := b.held.Last(); r.State == rater.Stopped {
+		if r := b.held.Last(); r.State == lease.StateStopped {
 			return r
 		}
 		b.pass(time.Second)
@@ -107,7 +107,7 @@ func TestUsageThatLostItsEndStopsThePartitionUntilItIsTakenBack(t *testing.T) {
 				if got := b.settle(); len(got.debits) != len(sent) {
 					t.Errorf("%d events are charged, want %d", len(got.debits), len(sent))
 				}
-				if r := b.held.Last(); r.State != rater.Rating || r.Known != int64(len(sent)) {
+				if r := b.held.Last(); r.State != lease.StateLive || r.Known != int64(len(sent)) {
 					t.Errorf("the rater stands at %+v", r)
 				}
 				b.stop()
@@ -175,7 +175,7 @@ func TestALedgerThatLostItsEndIsRatedAgain(t *testing.T) {
 				}
 				for range 10 {
 					b.pass(time.Second)
-					if r := b.held.Last(); r.State == rater.Stopped {
+					if r := b.held.Last(); r.State == lease.StateStopped {
 						t.Fatalf("the partition is stopped: %s", r.Error)
 					}
 				}
@@ -253,5 +253,5 @@ func TestARaterThatStoodStillWritesNothing(t *testing.T) {
 	if got := w.settle(0, 4); len(got.debits) != 3 || got.totals().Duplicates != 1 {
 		t.Errorf("%d debits, %+v; want 3 and a duplicate", len(got.debits), got.totals())
 	}
-	w.await(held, 0, func(r lease.Report) bool { return r.State == rater.Rating && r.Sequence == last })
+	w.await(held, 0, func(r lease.Report) bool { return r.State == lease.StateLive && r.Sequence == last })
 }

@@ -203,6 +203,6 @@ func TestAReportSaysHowAPartitionStands(t *testing.T) {
 	w.applyCard(1, time.Time{}, "1")
 	last := w.publishBatch(usage(accountOf(0, 0), "a"), usage(accountOf(0, 0), "b"), usage(accountOf(0, 0), "a"))
 	held, _ := w.run(0)
-	want := lease.Report{State: rater.Rating, Sequence: last, Known: 2}
+	want := lease.Report{State: lease.StateLive, Sequence: last, Known: 2}
 	w.await(held, 0, func(r lease.Report) bool { return r == want })
 }

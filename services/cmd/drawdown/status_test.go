@@ -24,7 +24,7 @@ func installationOf(spoil func(s *gateway.Status)) gateway.Status {
 	s := gateway.Status{
 		Partitions: 2, State: "live",
 		Services: []gateway.ServiceStatus{
-			{Service: "rater", Partitions: []gateway.PartitionStatus{partition(0, "web-1", "rating", 10), partition(1, "web-2", "rating", 20)}},
+			{Service: "rater", Partitions: []gateway.PartitionStatus{partition(0, "web-1", "live", 10), partition(1, "web-2", "live", 20)}},
 			{Service: "balances", Partitions: []gateway.PartitionStatus{partition(0, "web-1", "live", 11), partition(1, "web-1", "live", 11)}},
 			{Service: "enforcer", Partitions: []gateway.PartitionStatus{partition(0, "web-2", "live", 5), partition(1, "web-2", "live", 5)}},
 			{Service: "clickhouse", Partitions: []gateway.PartitionStatus{partition(0, "web-1", "live", 11)}},

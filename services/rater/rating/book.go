@@ -30,6 +30,3 @@ func (b Book) At(t time.Time) (*Card, bool) {
 	}
 	return nil, false
 }
-
-// Len returns how many versions the book holds.
-func (b Book) Len() int { return len(b.cards) }
