@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/events/emit"
 	"github.com/drawdown-credits/drawdown/services/internal/backfill"
 	"github.com/drawdown-credits/drawdown/services/internal/importer"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // backfillBatch is how many old events are looked for in one reading of the
@@ -21,10 +18,8 @@ const backfillBatch = 200_000
 
 // backfiller sends old events that the ledger does not charge yet.
 type backfiller struct {
-	nc         *nats.Conn
-	broker     stream.Broker
-	emitter    *emit.Emitter
-	partitions int
+	*inside
+	emitter *emit.Emitter
 }
 
 // openBackfill connects to NATS itself: the gateway takes no backfills.
@@ -33,19 +28,16 @@ func (a *app) openBackfill(ctx context.Context) (*backfiller, error) {
 	if err != nil {
 		return nil, err
 	}
-	nc, streams, err := observe(ctx, url, "drawdown-import")
+	in, err := a.enterAs(ctx, url, "import")
 	if err != nil {
 		return nil, err
 	}
-	b := &backfiller{nc: nc, partitions: streams.Partitions}
-	if b.broker, err = stream.NewBroker(nc); err == nil {
-		b.emitter, err = emit.New(nc, emit.Options{Partitions: b.partitions})
-	}
+	emitter, err := emit.New(in.nc, emit.Options{Partitions: in.streams.Partitions})
 	if err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("open NATS to look for old events in the ledger: %w", err)
+		in.close()
+		return nil, fmt.Errorf("open NATS to send old events: %w", err)
 	}
-	return b, nil
+	return &backfiller{inside: in, emitter: emitter}, nil
 }
 
 // natsURL is where NATS is: from the settings, or else from the data folder of a
@@ -62,7 +54,7 @@ func (b *backfiller) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	_ = b.emitter.Close(ctx) // every event's outcome is known
-	b.nc.Close()
+	b.inside.close()
 }
 
 // sendOld sends the old records that the ledger does not charge yet.
@@ -96,7 +88,7 @@ func (j *importJob) sendOld(ctx context.Context) error {
 // unknown returns the usages that the ledger does not charge, marked as looked
 // for.
 func (b *backfiller) unknown(ctx context.Context, usages []events.Usage) ([]events.Usage, error) {
-	checked, err := backfill.Check(ctx, b.broker, b.partitions, usages, nil)
+	checked, err := backfill.Check(ctx, b.broker, b.streams.Partitions, usages, nil)
 	if err != nil {
 		return nil, fmt.Errorf("look for old events in the ledger: %w", err)
 	}
