@@ -70,7 +70,7 @@ func New(c Config) (*Enforcer, error) {
 	}
 	return &Enforcer{
 		config: c, metrics: metrics, held: map[int]*partition{}, changed: make(chan struct{}, 1),
-		balances: c.Broker.Log(bucketBalances), signals: c.Broker.Log(events.StreamSignals), ledger: c.Broker.Log(events.StreamLedger),
+		balances: c.Broker.Log(stream.BucketLog(events.BucketBalances)), signals: c.Broker.Log(events.StreamSignals), ledger: c.Broker.Log(events.StreamLedger),
 	}, nil
 }
 

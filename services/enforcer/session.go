@@ -13,18 +13,10 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
-// bucketBalances is the stream under bucket BALANCES.
-const bucketBalances = "KV_" + events.BucketBalances
-
 var (
 	errInterrupted = errors.New("the connection to NATS was lost")
 	errRewound     = errors.New("a stream lost its end or was made anew")
-	errSilent      = errors.New("what the stream was said to hold does not come")
 )
-
-// silenceMax is how long a reading of all there is waits for the next message:
-// the last may be deleted, or replaced, while it is read.
-const silenceMax = 30 * time.Second
 
 // session is one watch of BALANCES, for all partitions that are held. It ends
 // when the connection does: a server that was killed may have lost the end of
@@ -147,11 +139,12 @@ func (s *session) catchUp(ctx context.Context, group map[*partition]bool) error 
 	for p := range group {
 		p.hand(ctx, item{begin: s})
 	}
-	err := readAll(ctx, s.signals, func(m stream.Message) {
+	err := stream.Newest(ctx, s.signals, func(m stream.Message) error {
 		s.heard(m.Sequence, m.Data)
 		if p := s.of(accountOf(m)); group[p] {
 			p.hand(ctx, item{signal: &m})
 		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read the last signals: %w", err)
@@ -160,10 +153,11 @@ func (s *session) catchUp(ctx context.Context, group map[*partition]bool) error 
 		p.hand(ctx, item{known: true})
 	}
 	s.begin(group)
-	err = readAll(ctx, s.balances, func(m stream.Message) {
+	err = stream.Newest(ctx, s.balances, func(m stream.Message) error {
 		if p := s.of(keyOf(m)); group[p] {
 			p.hand(ctx, item{balance: &m})
 		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("read all balances: %w", err)
@@ -172,35 +166,6 @@ func (s *session) catchUp(ctx context.Context, group map[*partition]bool) error 
 		p.hand(ctx, item{complete: true})
 	}
 	return nil
-}
-
-// readAll hands over the newest message of each subject.
-func readAll(ctx context.Context, log stream.Log, hand func(stream.Message)) error {
-	state, err := log.State(ctx)
-	if err != nil || state.Messages == 0 {
-		return err
-	}
-	reader, err := log.Read(ctx, stream.From{LastPerSubject: true})
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	silent := time.NewTimer(silenceMax)
-	defer silent.Stop()
-	for {
-		silent.Reset(silenceMax)
-		select {
-		case m := <-reader.Messages():
-			hand(m)
-			if m.Pending == 0 || m.Sequence >= state.Last {
-				return nil
-			}
-		case <-silent.C:
-			return errSilent
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // begin lets balances come to a group of partitions.
@@ -252,11 +217,11 @@ func (s *session) verify(ctx context.Context) error {
 
 // keyOf is the key of a bucket's message: the account.
 func keyOf(m stream.Message) string {
-	return strings.TrimPrefix(m.Subject, "$KV."+events.BucketBalances+".")
+	return stream.BucketKey(events.BucketBalances, m.Subject)
 }
 
 // subjectOf is the subject of an account's balance.
-func subjectOf(account string) string { return "$KV." + events.BucketBalances + "." + account }
+func subjectOf(account string) string { return stream.BucketSubject(events.BucketBalances, account) }
 
 // accountOf is whom a signal is about.
 func accountOf(m stream.Message) string { return m.Subject[strings.LastIndexByte(m.Subject, '.')+1:] }

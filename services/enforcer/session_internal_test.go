@@ -1,15 +1,11 @@
 package enforcer
 
 import (
-	"context"
-	"errors"
 	"runtime"
 	"testing"
-	"testing/synctest"
 	"weak"
 
 	"github.com/drawdown-credits/drawdown/services/internal/lease"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // A connection may live for months, and partitions come and go meanwhile.
@@ -39,23 +35,4 @@ func comeAndGo(t *testing.T, s *session) weak.Pointer[partition] {
 	}
 	s.release(p)
 	return weak.Make(p)
-}
-
-// silent is a stream whose only message is gone when it is read.
-type silent struct{ stream.Log }
-
-func (silent) State(context.Context) (stream.State, error) {
-	return stream.State{Last: 1, Messages: 1}, nil
-}
-
-func (silent) Read(context.Context, stream.From, ...string) (*stream.Reader, error) {
-	return stream.NewReader(make(chan stream.Message), func() {}), nil
-}
-
-func TestWhatVanishesWhileItIsReadIsNotWaitedFor(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		if err := readAll(t.Context(), silent{}, func(stream.Message) {}); !errors.Is(err, errSilent) {
-			t.Errorf("read: %v; want that nothing comes", err)
-		}
-	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/lease"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // Status is how an installation stands: who works on what, how far each has
@@ -174,7 +175,7 @@ func (g *Gateway) streams(ctx context.Context) ([]StreamStatus, error) {
 	var all []StreamStatus
 	for _, name := range []string{
 		events.StreamUsage, events.StreamLedger, events.StreamSignals, events.StreamDeadLetter,
-		"KV_" + events.BucketBalances, "KV_" + events.BucketCatalog,
+		stream.BucketLog(events.BucketBalances), stream.BucketLog(events.BucketCatalog),
 	} {
 		state, err := g.broker.Log(name).State(ctx)
 		if err != nil {

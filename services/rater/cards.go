@@ -16,11 +16,8 @@ import (
 	"github.com/drawdown-credits/drawdown/services/rater/rating"
 )
 
-const (
-	cardSubjects = "$KV." + events.BucketCatalog + ".ratecard." + events.DefaultCard + ".*"
-	// headerOperation marks the deletion of a key in a bucket.
-	headerOperation = "KV-Operation"
-)
+// cardSubjects are those of all versions of the default rate card.
+var cardSubjects = stream.BucketSubject(events.BucketCatalog, "ratecard."+events.DefaultCard+".*")
 
 // cards follows the versions of the default rate card in bucket CATALOG.
 type cards struct {
@@ -38,7 +35,7 @@ type cards struct {
 
 func newCards(broker stream.Broker, log *slog.Logger, m *metrics) *cards {
 	return &cards{
-		broker: broker, catalog: broker.Log("KV_" + events.BucketCatalog), log: log, metrics: m,
+		broker: broker, catalog: broker.Log(stream.BucketLog(events.BucketCatalog)), log: log, metrics: m,
 		changed: make(chan struct{}), loaded: make(chan struct{}),
 	}
 }
@@ -140,7 +137,7 @@ func (c *cards) see(revision uint64, versions map[string]*rating.Card) {
 
 // take folds one change of the bucket into versions.
 func (c *cards) take(versions map[string]*rating.Card, m stream.Message) {
-	if m.Header.Get(headerOperation) != "" {
+	if m.Deletes() {
 		delete(versions, m.Subject)
 		return
 	}

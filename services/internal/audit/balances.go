@@ -3,22 +3,12 @@ package audit
 import (
 	"bytes"
 	"context"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
-
-// The bucket of balances as a log.
-const (
-	logBalances = "KV_" + events.BucketBalances
-	keyBalance  = "$KV." + events.BucketBalances + "."
-)
-
-// deleted reports whether a bucket's message deletes its key.
-func deleted(m stream.Message) bool { return m.Header.Get("KV-Operation") != "" }
 
 // checkBalances compares every balance in KV with the fold's, field by field.
 // Accounts that have moved on since the ledger was read are left out: their
@@ -31,13 +21,6 @@ func checkBalances(ctx context.Context, c Config, b *book, r *Report) error {
 	for account := range b.state.Accounts() {
 		value, ok := stored[account]
 		delete(stored, account)
-		if !ok { // or replaced while the bucket was read
-			m, found, err := c.Broker.Log(logBalances).Last(ctx, keyBalance+account)
-			if err != nil {
-				return err
-			}
-			value, ok = m.Data, found && !deleted(m)
-		}
 		if !ok {
 			r.differ("balances", "account %s has no balance in %s", account, events.BucketBalances)
 			continue
@@ -79,9 +62,12 @@ func compareBalance(account string, value []byte, b *book, r *Report) {
 // readBalances returns the bucket's values by account.
 func readBalances(ctx context.Context, c Config) (map[string][]byte, error) {
 	values := map[string][]byte{}
-	err := stream.Each(ctx, c.Broker.Log(logBalances), stream.From{}, func(m stream.Message) error {
-		if !deleted(m) {
-			values[strings.TrimPrefix(m.Subject, keyBalance)] = m.Data
+	err := stream.Newest(ctx, c.Broker.Log(stream.BucketLog(events.BucketBalances)), func(m stream.Message) error {
+		account := stream.BucketKey(events.BucketBalances, m.Subject)
+		if m.Deletes() {
+			delete(values, account)
+		} else {
+			values[account] = m.Data
 		}
 		c.Progress("balances", m.Sequence, m.Sequence+m.Pending)
 		return nil

@@ -17,16 +17,14 @@ import (
 )
 
 // Bucket is the name of the stream under bucket LEASES.
-const Bucket = "KV_" + events.BucketLeases
+var Bucket = stream.BucketLog(events.BucketLeases)
 
 const (
-	keyPrefix    = "$KV." + events.BucketLeases + "."
 	memberPrefix = "member."
 	leasePrefix  = "lease."
 
-	headerTTL       = "Nats-TTL"
-	headerOperation = "KV-Operation"
-	headerMarker    = "Nats-Marker-Reason"
+	headerTTL    = "Nats-TTL"
+	headerMarker = "Nats-Marker-Reason"
 
 	// goneTTL is how long the bucket says that a key was given up.
 	goneTTL = "60s"
@@ -46,6 +44,9 @@ type Lease struct {
 	Report Report `json:"report"`
 }
 
+// subject is that of a key of the bucket.
+func subject(key string) string { return stream.BucketSubject(events.BucketLeases, key) }
+
 var instanceName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // CheckInstance refuses what cannot be the id of an instance.
@@ -57,12 +58,12 @@ func CheckInstance(id string) error {
 }
 
 func memberKey(service, instance string) string {
-	return keyPrefix + memberPrefix + service + "." + instance
+	return subject(memberPrefix + service + "." + instance)
 }
 
 // Key is the subject of a partition's lease.
 func Key(service string, partition int) string {
-	return keyPrefix + leasePrefix + service + "." + strconv.Itoa(partition)
+	return subject(leasePrefix + service + "." + strconv.Itoa(partition))
 }
 
 // put returns the append that writes a key which lives for ttl.
@@ -80,14 +81,14 @@ func put(key string, fence uint64, value any, ttl time.Duration) stream.Append {
 // remove returns the append that ends a key.
 func remove(key string, fence uint64) stream.Append {
 	return stream.Append{
-		Subject: key, Header: nats.Header{headerOperation: {"PURGE"}, headerTTL: {goneTTL}},
+		Subject: key, Header: nats.Header{stream.HeaderOperation: {"PURGE"}, headerTTL: {goneTTL}},
 		Fence: &stream.Fence{Sequence: fence},
 	}
 }
 
 // isGone reports whether m says that its key ended or ran out.
 func isGone(m stream.Message) bool {
-	return m.Header.Get(headerOperation) != "" || m.Header.Get(headerMarker) != ""
+	return m.Deletes() || m.Header.Get(headerMarker) != ""
 }
 
 // entry is a key and its value, as read.
@@ -102,7 +103,7 @@ type entry struct {
 // parse reads a message of the bucket; ok is false when the key is not one of
 // ours. A value that cannot be read is nobody's.
 func parse(m stream.Message) (e entry, ok bool) {
-	kind, rest, _ := strings.Cut(strings.TrimPrefix(m.Subject, keyPrefix), ".")
+	kind, rest, _ := strings.Cut(stream.BucketKey(events.BucketLeases, m.Subject), ".")
 	service, name, ok := strings.Cut(rest, ".")
 	if !ok {
 		return entry{}, false
@@ -132,46 +133,16 @@ type Standing struct {
 	Leases  map[string]map[int]Lease // by service and partition
 }
 
-// silenceMin is how long a first reading of the bucket waits for what the bucket
-// is said to hold: keys run out while they are read, and then nothing comes.
-const silenceMin = time.Second
-
-var errSilent = errors.New("the bucket gives nothing any more")
-
-// Read returns who is there and who has what. It reads until it has seen all
-// there is, or ctx ends.
+// Read returns who is there and who has what.
 func Read(ctx context.Context, b stream.Broker) (Standing, error) {
-	for silence := silenceMin; ; silence *= 2 {
-		s, err := read(ctx, b.Log(Bucket), silence)
-		if !errors.Is(err, errSilent) {
-			return s, err
-		}
-	}
-}
-
-// read reads the bucket once. It gives up with errSilent when nothing comes for
-// that long.
-func read(ctx context.Context, log stream.Log, silence time.Duration) (Standing, error) {
-	s := Standing{Members: map[string][]Member{}, Leases: map[string]map[int]Lease{}}
-	state, err := log.State(ctx)
-	if err != nil || state.Messages == 0 {
-		return s, err
-	}
-	reader, err := log.Read(ctx, stream.From{LastPerSubject: true})
-	if err != nil {
-		return s, err
-	}
-	defer reader.Close()
 	for {
-		bounded, cancel := context.WithTimeoutCause(ctx, silence, errSilent)
-		m, err := reader.Next(bounded)
-		cancel()
-		if err != nil {
-			return s, fmt.Errorf("read the leases: %w", err)
-		}
-		s.add(m)
-		if m.Pending == 0 {
-			return s, nil
+		s := Standing{Members: map[string][]Member{}, Leases: map[string]map[int]Lease{}}
+		err := stream.Newest(ctx, b.Log(Bucket), func(m stream.Message) error {
+			s.add(m)
+			return nil
+		})
+		if !errors.Is(err, stream.ErrVanished) { // keys run out while they are read
+			return s, err
 		}
 	}
 }

@@ -15,6 +15,8 @@ type vanishing struct {
 	readings int
 }
 
+func (v *vanishing) Name() string { return lease.Bucket }
+
 func (v *vanishing) State(context.Context) (stream.State, error) {
 	if v.readings > 0 {
 		return stream.State{Last: 1}, nil

@@ -36,7 +36,7 @@ func (k *keeper) follow(ctx context.Context, number int) {
 	var reader *stream.Reader
 	for {
 		var err error
-		reader, err = k.log.Read(ctx, stream.From{LastPerSubject: true}, memberKey(k.Service, "*"), keyPrefix+leasePrefix+k.Service+".*")
+		reader, err = k.log.Read(ctx, stream.From{LastPerSubject: true}, memberKey(k.Service, "*"), subject(leasePrefix+k.Service+".*"))
 		if err == nil {
 			break
 		}

@@ -62,7 +62,7 @@ func (s *Server) Install(partitions int) {
 	s.Create(Stream{Name: events.StreamSignals, Subjects: []string{"credits.*.*"}})
 	s.Create(Stream{Name: events.StreamDeadLetter, Subjects: []string{"deadletter.>"}})
 	for _, bucket := range []string{events.BucketBalances, events.BucketCatalog, events.BucketLeases, events.BucketProjections} {
-		s.Create(Stream{Name: "KV_" + bucket, Subjects: []string{"$KV." + bucket + ".>"}, NewestOnly: true})
+		s.Create(Stream{Name: stream.BucketLog(bucket), Subjects: []string{stream.BucketSubject(bucket, ">")}, NewestOnly: true})
 	}
 	s.Create(Stream{Name: "OBJ_" + events.BucketSnapshots, Subjects: []string{
 		"$O." + events.BucketSnapshots + ".C.>", "$O." + events.BucketSnapshots + ".M.>",

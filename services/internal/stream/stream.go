@@ -281,8 +281,8 @@ func deadLetterConfig(c Config) *jetstream.StreamConfig {
 // a crash takes of them, the projector writes again.
 func ensureBalances(ctx context.Context, js jetstream.JetStream, c Config, installation string) (jetstream.KeyValue, error) {
 	config := jetstream.StreamConfig{
-		Name: "KV_" + events.BucketBalances, Description: "Balance of each account; a view of the ledger.",
-		Subjects:          []string{"$KV." + events.BucketBalances + ".>"},
+		Name: BucketLog(events.BucketBalances), Description: "Balance of each account; a view of the ledger.",
+		Subjects:          []string{BucketSubject(events.BucketBalances, ">")},
 		MaxMsgsPerSubject: 1, Discard: jetstream.DiscardNew, AllowRollup: true, DenyDelete: true,
 		AllowDirect: true, Storage: jetstream.FileStorage, Replicas: c.Replicas,
 	}

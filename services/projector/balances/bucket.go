@@ -23,8 +23,6 @@ const (
 	// headerStoredAt is when that entry's message was stored, in the ledger's
 	// resolution: with the sequence it identifies the message.
 	headerStoredAt = "Drawdown-Ledger-Stored-At"
-	// headerOperation marks a message that deletes its key.
-	headerOperation = "KV-Operation"
 )
 
 // place is a ledger entry.
@@ -71,7 +69,7 @@ type known struct {
 // knownOf is what a key's message says.
 func knownOf(m stream.Message) known {
 	k := known{revision: m.Sequence}
-	if m.Header.Get(headerOperation) == "" { // else a deletion
+	if !m.Deletes() { // else a deletion
 		k.place, k.sum = placeOf(m.Header), sum(m.Data)
 	}
 	return k
@@ -92,10 +90,10 @@ type put struct {
 // it replaces, so that a value never replaces that of a later entry, whoever
 // else writes.
 type bucket struct {
-	log    stream.Log
-	puts   prometheus.Counter
-	prefix string // of the keys' subjects
-	known  map[string]known
+	log   stream.Log
+	puts  prometheus.Counter
+	name  string
+	known map[string]known
 	// trust reports whether the value at a later place may stay; nil means yes.
 	trust func(place) bool
 	// tell is told why appends are refused, and nil when they are taken again.
@@ -188,7 +186,7 @@ func (b *bucket) round(ctx context.Context, puts []put) (failed []failure) {
 		}
 		changes = append(changes, p)
 		appends = append(appends, stream.Append{
-			Subject: b.prefix + p.key, Header: p.place.header(), Data: p.value,
+			Subject: stream.BucketSubject(b.name, p.key), Header: p.place.header(), Data: p.value,
 			Fence: &stream.Fence{Sequence: b.known[p.key].revision},
 		})
 	}
@@ -210,7 +208,7 @@ func (b *bucket) round(ctx context.Context, puts []put) (failed []failure) {
 
 // refresh reads what key holds now.
 func (b *bucket) refresh(ctx context.Context, key string) error {
-	m, ok, err := b.log.Last(ctx, b.prefix+key)
+	m, ok, err := b.log.Last(ctx, stream.BucketSubject(b.name, key))
 	if err != nil {
 		return err
 	}

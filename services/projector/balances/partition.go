@@ -84,7 +84,7 @@ func (projector *Projector) newPartition(held *lease.Held) *partition {
 // bucket is one that the partition writes. While it cannot, it reports so.
 func (p *partition) bucket(name string, m *metrics) *bucket {
 	return &bucket{
-		log: p.config.Broker.Log(bucketLog(name)), prefix: bucketPrefix(name), puts: m.puts.WithLabelValues(name),
+		log: p.config.Broker.Log(stream.BucketLog(name)), name: name, puts: m.puts.WithLabelValues(name),
 		tell: func(err error) {
 			logRefusal(p.config.Logger, p.number, name, err)
 			if err != nil {

@@ -175,7 +175,7 @@ func (r *rebuild) fold(ctx context.Context, f *fold) error {
 // those.
 func (r *rebuild) bucket(ctx context.Context, name string, keys map[string]known, f *fold) *bucket {
 	return &bucket{
-		log: r.Broker.Log(bucketLog(name)), prefix: bucketPrefix(name), known: keys,
+		log: r.Broker.Log(stream.BucketLog(name)), name: name, known: keys,
 		trust: func(p place) bool { return p.sequence > f.mark.Sequence && r.holds(ctx, p) },
 		tell:  func(err error) { logRefusal(r.Logger, f.number, name, err) },
 	}
@@ -277,7 +277,7 @@ func (b *bucket) remove(ctx context.Context, key string) (bool, error) {
 			return false, nil
 		}
 		_, err := b.log.Append(ctx, stream.Append{
-			Subject: b.prefix + key, Header: nats.Header{headerOperation: {"DEL"}}, Fence: &stream.Fence{Sequence: k.revision},
+			Subject: stream.BucketSubject(b.name, key), Header: nats.Header{stream.HeaderOperation: {"DEL"}}, Fence: &stream.Fence{Sequence: k.revision},
 		})
 		if err == nil {
 			b.took()

@@ -2,9 +2,7 @@ package balances
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -92,59 +90,15 @@ func (s *scanner) read(ctx context.Context, job *scan, bucket string, owner func
 	for partition := range job.wanted {
 		found[partition] = map[string]known{}
 	}
-	prefix := bucketPrefix(bucket)
-	err := readAll(ctx, s.broker, bucketLog(bucket), func(m stream.Message) {
-		key := strings.TrimPrefix(m.Subject, prefix)
+	err := stream.Newest(ctx, s.broker.Log(stream.BucketLog(bucket)), func(m stream.Message) error {
+		key := stream.BucketKey(bucket, m.Subject)
 		if keys, ok := found[owner(key)]; ok {
 			keys[key] = knownOf(m)
 		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read bucket %s: %w", bucket, err)
 	}
 	return found, nil
-}
-
-// silenceMax is how long a reading of a bucket waits for the next message: the
-// last may be deleted, or replaced, while it is read.
-const silenceMax = 30 * time.Second
-
-var errSilent = errors.New("what the bucket was said to hold does not come")
-
-func bucketPrefix(name string) string { return "$KV." + name + "." }
-
-func bucketLog(name string) string { return "KV_" + name }
-
-// readAll hands over every message of a log, up to its end.
-func readAll(ctx context.Context, b stream.Broker, name string, each func(stream.Message)) error {
-	lost, stop := b.Interrupted()
-	defer stop()
-	l := b.Log(name)
-	state, err := l.State(ctx)
-	if err != nil || state.Messages == 0 {
-		return err
-	}
-	reader, err := l.Read(ctx, stream.From{})
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	silent := time.NewTimer(silenceMax)
-	defer silent.Stop()
-	for {
-		silent.Reset(silenceMax)
-		select {
-		case m := <-reader.Messages():
-			each(m)
-			if m.Pending == 0 {
-				return nil
-			}
-		case <-silent.C:
-			return errSilent
-		case <-lost: // the last message may be, too
-			return errInterrupted
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }

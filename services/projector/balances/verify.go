@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
@@ -83,7 +82,7 @@ func (p *partition) verifyKey(ctx context.Context, b *bucket, key string, at pla
 	var rewound *stream.RewindError
 	if errors.As(err, &rewound) {
 		p.suspect = &suspect{bucket: b, key: key}
-		return fmt.Errorf("%s of %s stands at a lost message: %w", key, strings.TrimPrefix(b.log.Name(), bucketLog("")), err)
+		return fmt.Errorf("%s of %s stands at a lost message: %w", key, b.name, err)
 	}
 	return err
 }
@@ -136,7 +135,7 @@ func (p *partition) mended(ctx context.Context) (bool, error) {
 	if p.suspect == nil {
 		return true, nil
 	}
-	m, ok, err := p.suspect.bucket.log.Last(ctx, p.suspect.bucket.prefix+p.suspect.key)
+	m, ok, err := p.suspect.bucket.log.Last(ctx, stream.BucketSubject(p.suspect.bucket.name, p.suspect.key))
 	if err != nil || !ok {
 		return err == nil, err
 	}

@@ -74,8 +74,8 @@ type agreement struct {
 
 func newAgreement(broker stream.Broker, key string) *agreement {
 	return &agreement{
-		log:     broker.Log("KV_" + events.BucketProjections),
-		subject: "$KV." + events.BucketProjections + "." + key,
+		log:     broker.Log(stream.BucketLog(events.BucketProjections)),
+		subject: stream.BucketSubject(events.BucketProjections, key),
 	}
 }
 

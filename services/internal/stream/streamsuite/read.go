@@ -3,6 +3,7 @@ package streamsuite
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -197,6 +198,40 @@ func bucketRead(t *testing.T, rig Rig) {
 	wantSequences(t, r, 2, 3, 4)
 	fill(t, l, key("b"))
 	wantSequences(t, r, 5)
+}
+
+func newest(t *testing.T, rig Rig) {
+	l := rig.Broker.Log(bucketName)
+	read := func(replace string) (sequences []uint64) {
+		t.Helper()
+		err := stream.Newest(t.Context(), l, func(m stream.Message) error {
+			sequences = append(sequences, m.Sequence)
+			if m.Sequence == 2 && replace != "" {
+				must(t, l, stream.Append{Subject: replace})
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sequences
+	}
+	if got := read(""); len(got) != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+	fill(t, l, key("a"), key("b"), key("a"), key("c"))
+	// What takes the place of another may come too, and then in its place.
+	got := read(key("a"))
+	if !slices.Equal(got, []uint64{2, 3, 4}) && !slices.Equal(got, []uint64{2, 4, 5}) && !slices.Equal(got, []uint64{2, 3, 4, 5}) {
+		t.Errorf("while 5 replaces 3: %v; want 2, 4 and either or both", got)
+	}
+	if got := read(""); !slices.Equal(got, []uint64{2, 4, 5}) {
+		t.Errorf("then: %v; want 2, 4, 5", got)
+	}
+	enough := errors.New("enough")
+	if err := stream.Newest(t.Context(), l, func(stream.Message) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("ended by its caller: %v; want %v", err, enough)
+	}
 }
 
 func rollup(t *testing.T, rig Rig) {

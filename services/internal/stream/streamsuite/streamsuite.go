@@ -50,6 +50,7 @@ func Run(t *testing.T, setting func(t *testing.T, test func(t *testing.T, rig Ri
 		"a bucket keeps the newest value of each key alone":                      bucketKeepsNewest,
 		"a bucket is fenced by the revision of the key":                          bucketFence,
 		"a reader of a bucket passes over what was replaced":                     bucketRead,
+		"all that a bucket holds is read while a value is replaced":              newest,
 		"a message of an object store takes the place of those before it":        rollup,
 		"usage is stored under its partition":                                    usageSubject,
 		"a reply reaches who waits for it, and it is no error that nobody waits": reply,
