@@ -36,7 +36,9 @@ func TestEverythingAgreesAfterFaultsOfEveryKind(t *testing.T) {
 }
 
 func TestMistakesInFlagsAreNotARun(t *testing.T) {
-	if status := run(t.Context(), []string{"-nope"}, output{t}); status != 2 {
-		t.Errorf("exit status %d; want 2", status)
+	for _, flags := range [][]string{{"-nope"}, {"-only", "kil"}, {"-without", "kill, quake"}} {
+		if status := run(t.Context(), flags, output{t}); status != 2 {
+			t.Errorf("%q: exit status %d; want 2", flags, status)
+		}
 	}
 }

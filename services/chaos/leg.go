@@ -34,7 +34,7 @@ type leg struct {
 	Settle     time.Duration
 	Image      bool
 	DiskBytes  int64
-	Without    map[schedule.Kind]bool
+	Of         map[schedule.Kind]bool // kinds of faults; nil: all
 
 	programs
 	dir string
@@ -107,7 +107,7 @@ func (l *leg) produce(ctx context.Context, w *world, gateway *workload.Gateway, 
 	}
 	gate := workload.NewGate(0)
 	faults := schedule.Make(schedule.Config{
-		Seed: l.Seed, Faults: l.Faults, Events: l.Events, Pace: l.Pace, Without: l.Without,
+		Seed: l.Seed, Faults: l.Faults, Events: l.Events, Pace: l.Pace, Of: l.Of,
 		Topology: schedule.Topology{Nodes: l.Nodes, Services: l.Counts},
 	})
 	ctx, cancel := context.WithCancel(ctx)
@@ -213,7 +213,7 @@ func (l *leg) inflictAll(ctx context.Context, w *world, gate *workload.Gate, fau
 // their owner away, unless NATS or the producers are in trouble meanwhile.
 func (l *leg) measure(w *watch, f schedule.Fault, r *legReport) {
 	switch f.Kind {
-	case schedule.Kill, schedule.Pause, schedule.Stall, schedule.Deaf, schedule.Reset, schedule.Down, schedule.Doomed, schedule.Forget:
+	case schedule.Kill, schedule.Pause, schedule.Stall, schedule.Deaf, schedule.Reset, schedule.Down, schedule.Up, schedule.Doomed, schedule.Forget:
 	default:
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,12 +43,14 @@ type options struct {
 	settle    time.Duration
 	image     bool
 	diskGiB   int64
+	only      string
 	without   string
 	drawdown  string
 	nats      string
 	dir       string
 	keep      bool
 	json      string
+	of        map[schedule.Kind]bool // by only and without
 }
 
 func parse(args []string, out io.Writer) (options, error) {
@@ -69,13 +72,55 @@ func parse(args []string, out io.Writer) (options, error) {
 	flags.DurationVar(&o.settle, "settle", 10*time.Minute, "how long the system may take to settle at the end")
 	flags.BoolVar(&o.image, "image", false, "keep streams on a disk image, whose syncs take time, instead of in memory")
 	flags.Int64Var(&o.diskGiB, "disk", 24, "size of each node's disk in GiB; of memory or disk it takes what is used")
+	flags.StringVar(&o.only, "only", "", "kinds of faults to do, by comma; empty: all")
 	flags.StringVar(&o.without, "without", "", "kinds of faults to leave out, by comma")
 	flags.StringVar(&o.drawdown, "drawdown", "", "another drawdown to run; empty: build it")
 	flags.StringVar(&o.nats, "nats-server", "", "another nats-server to run; empty: build it")
 	flags.StringVar(&o.dir, "dir", "", "folder to work in; empty: a temporary one")
 	flags.BoolVar(&o.keep, "keep", false, "keep the folder")
 	flags.StringVar(&o.json, "json", "", "file for the report as JSON")
-	return o, flags.Parse(args)
+	if err := flags.Parse(args); err != nil {
+		return o, err // said already
+	}
+	var err error
+	if o.of, err = kinds(o.only, o.without); err != nil {
+		fmt.Fprintln(out, "chaos:", err)
+	}
+	return o, err
+}
+
+// kinds are those of only, or all, without some.
+func kinds(only, without string) (map[schedule.Kind]bool, error) {
+	all := schedule.Kinds()
+	named := func(text string) ([]schedule.Kind, error) {
+		var named []schedule.Kind
+		for name := range strings.SplitSeq(text, ",") {
+			kind := schedule.Kind(strings.TrimSpace(name))
+			if text != "" && !slices.Contains(all, kind) {
+				return nil, fmt.Errorf("no kind of fault is called %q; there are %q", kind, all)
+			}
+			named = append(named, kind)
+		}
+		return named, nil
+	}
+	chosen, err := named(only)
+	if err != nil {
+		return nil, err
+	}
+	if only == "" {
+		chosen = all
+	}
+	left, err := named(without)
+	if err != nil {
+		return nil, err
+	}
+	of := map[schedule.Kind]bool{}
+	for _, kind := range chosen {
+		if !slices.Contains(left, kind) {
+			of[kind] = true
+		}
+	}
+	return of, nil
 }
 
 // run does everything the flags ask for and returns the exit status.
@@ -137,14 +182,10 @@ func chaos(ctx context.Context, o options, out io.Writer) (*report, error) {
 
 // legs are what the flags ask for: most on one node, some on a cluster.
 func (o options) legs() []*leg {
-	without := map[schedule.Kind]bool{}
-	for kind := range strings.SplitSeq(o.without, ",") {
-		without[schedule.Kind(kind)] = true
-	}
 	base := leg{
 		Seed: o.seed, Nodes: 1, Accounts: o.accounts, Partitions: 16, Pace: o.pace, Rate: o.rate, Together: o.together, Settle: o.settle,
 		Counts: map[string]int{"rater": o.raters, "projector": o.projector, "enforcer": o.enforcers, "gateway": o.gateways},
-		Image:  o.image, DiskBytes: o.diskGiB << 30, Without: without,
+		Image:  o.image, DiskBytes: o.diskGiB << 30, Of: o.of,
 	}
 	one, three := base, base
 	three.Nodes = 3

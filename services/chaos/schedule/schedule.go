@@ -5,6 +5,7 @@ package schedule
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -13,16 +14,16 @@ type Kind string
 
 // The kinds of faults.
 const (
-	Kill      Kind = "kill"       // SIGKILL a service; it is started again
-	Pause     Kind = "pause"      // SIGSTOP, and SIGCONT later
-	Stall     Kind = "cut stall"  // nothing passes between a service and NATS
-	Deaf      Kind = "cut deaf"   // a service's requests arrive, answers do not
-	Reset     Kind = "cut reset"  // connections of a service to NATS are refused
-	Clock     Kind = "clock jump" // a service's clock jumps, and later jumps back
-	Down      Kind = "scale down" // an instance ends properly and comes back
-	Up        Kind = "scale up"   // one more instance, for a while
-	Doomed    Kind = "cut, kill"  // cut off from NATS, and then killed with all it had to say
-	Forget    Kind = "state lost" // kill a service and empty its folder
+	Kill      Kind = "kill"         // SIGKILL a service; it is started again
+	Pause     Kind = "pause"        // SIGSTOP, and SIGCONT later
+	Stall     Kind = "cut stall"    // nothing passes between a service and NATS
+	Deaf      Kind = "cut deaf"     // a service's requests arrive, answers do not
+	Reset     Kind = "cut reset"    // connections of a service to NATS are refused
+	Clock     Kind = "clock jump"   // a service's clock jumps, and later jumps back
+	Down      Kind = "scale down"   // an instance ends properly and comes back
+	Up        Kind = "scale up"     // one more instance, for a while
+	Doomed    Kind = "cut and kill" // cut off from NATS, and then killed with all it had to say
+	Forget    Kind = "state lost"   // kill a service and empty its folder
 	Rolling   Kind = "rolling restart"
 	Producers Kind = "cut producers" // from NATS
 
@@ -78,8 +79,9 @@ type Config struct {
 	Events   int
 	Pace     float64 // factor of all durations; default 1
 	Topology Topology
-	// Without are kinds that are left out.
-	Without map[Kind]bool
+	// Of are the kinds to choose from; nil means all. Make returns no faults when
+	// none of them can hit the topology.
+	Of map[Kind]bool
 }
 
 // rule says how faults of one kind are made.
@@ -122,6 +124,21 @@ var rules = []rule{
 // clustered are kinds that need several nodes.
 var clustered = map[Kind]bool{LeaderKill: true, NodeCut: true, NodeAlone: true}
 
+// possible reports whether faults of that kind are asked for and can be done.
+func (c Config) possible(kind Kind) bool {
+	return (c.Of == nil || c.Of[kind]) && (!clustered[kind] || c.Topology.Nodes > 1)
+}
+
+// Kinds are all kinds, in alphabetical order.
+func Kinds() []Kind {
+	var kinds []Kind
+	for _, r := range rules {
+		kinds = append(kinds, r.kind)
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
+
 // Make makes the schedule: every kind in turn, in a shuffled order, over and
 // over, so that few faults already are of many kinds.
 func Make(c Config) []Fault {
@@ -130,10 +147,13 @@ func Make(c Config) []Fault {
 		c.Pace = 1
 	}
 	var faults []Fault
+	if !slices.ContainsFunc(rules, func(r rule) bool { return c.possible(r.kind) }) {
+		return nil
+	}
 	for len(faults) < c.Faults {
 		for _, i := range random.Perm(len(rules)) {
 			r := rules[i]
-			if len(faults) == c.Faults || c.Without[r.kind] || clustered[r.kind] && c.Topology.Nodes < 2 {
+			if len(faults) == c.Faults || !c.possible(r.kind) {
 				continue
 			}
 			n := len(faults)

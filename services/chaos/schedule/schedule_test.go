@@ -25,6 +25,23 @@ func TestASeedIsAScheduleOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestFaultsAreOfTheKindsAskedFor(t *testing.T) {
+	c := config(3, 20, 1)
+	c.Of = map[schedule.Kind]bool{schedule.Kill: true, schedule.Pause: true, schedule.NodeCut: true}
+	faults := schedule.Make(c)
+	if len(faults) != 20 {
+		t.Errorf("%d faults; want 20", len(faults))
+	}
+	for _, f := range faults {
+		if f.Kind != schedule.Kill && f.Kind != schedule.Pause {
+			t.Errorf("%s; want kills and pauses alone", f)
+		}
+	}
+	if c.Of = map[schedule.Kind]bool{schedule.NodeCut: true}; len(schedule.Make(c)) != 0 {
+		t.Error("a cut between nodes where there is one")
+	}
+}
+
 func TestFaultsAreSpreadOverTheEventsAndTheKinds(t *testing.T) {
 	for _, nodes := range []int{1, 3} {
 		kinds := map[schedule.Kind]int{}
