@@ -51,7 +51,7 @@ func insertSettings(ctx context.Context, conn driver.Conn) ([]setting, error) {
 		// Rows come at once. A server waits for those of a process that was stopped,
 		// and whoever takes over waits for the server: about twice for this long,
 		// to which it looks at each poll.
-		{"receive_timeout", "2"}, // seconds
+		{"receive_timeout", "1"}, // seconds
 		{"poll_interval", "1"},
 	}
 	var known uint64
