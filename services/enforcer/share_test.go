@@ -11,7 +11,9 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/enforcer"
+	"github.com/drawdown-credits/drawdown/services/enforcer/policy"
 	"github.com/drawdown-credits/drawdown/services/internal/lease"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // given is a share whose partitions the test gives and takes.
@@ -169,6 +171,46 @@ func TestAPartitionReportsWhereItStands(t *testing.T) {
 		case <-t.Context().Done():
 			t.Fatalf("reported %+v; want %+v", g.last(r.partition(w)), want)
 		}
+	}
+}
+
+// Two enforcers have a partition for a moment, and one of them alone saw the
+// account restored in between: a bucket keeps the newest value only.
+func TestWhatAnotherEnforcerToldIsHeard(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	w := r.wallet("acme")
+	exhausted, n := w.change(-100)
+	r.put(exhausted)
+	r.hear(n)
+	before := w.published
+	restored, signals := w.change(+100)
+	n += signals
+	for _, s := range policy.React(before, restored) {
+		r.publish(s)
+	}
+	again, signals := w.change(-100)
+	n += signals
+	r.put(again)
+	r.hear(n)
+	if diff := cmp.Diff(w.want, r.stored()["acme"]); diff != "" {
+		t.Errorf("stored (-policy +stored):\n%s", diff)
+	}
+}
+
+// publish stores a signal as an enforcer does.
+func (r *rig) publish(s events.Signal) {
+	r.t.Helper()
+	header, body, err := events.EncodeSignal(s)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	_, err = r.broker.Log(events.StreamSignals).Append(r.t.Context(), stream.Append{
+		Subject: events.SignalSubject(s.Kind, s.Account), Header: header, Data: body,
+	})
+	if err != nil {
+		r.t.Fatal(err)
 	}
 }
 
