@@ -61,3 +61,41 @@ func parseClockDuration(s string) (time.Duration, bool) {
 	}
 	return total, rest == ""
 }
+
+// PeriodAround returns the period [start, end) that contains at, of periods of
+// whole months or of a length as ParsePeriod returns them, one of which starts
+// at anchor. All are in UTC and exact to the microsecond; at may lie before
+// anchor. A month without the anchor's day starts on its last one.
+func PeriodAround(months int, length time.Duration, anchor, at time.Time) (start, end time.Time) {
+	if months == 0 {
+		step, from := length.Microseconds(), anchor.UnixMicro()
+		n := floorDiv(at.UnixMicro()-from, step)
+		return time.UnixMicro(from + n*step).UTC(), time.UnixMicro(from + (n+1)*step).UTC()
+	}
+	from, to := time.UnixMicro(anchor.UnixMicro()).UTC(), at.UTC()
+	n := int(floorDiv(int64(12*(to.Year()-from.Year())+int(to.Month()-from.Month())), int64(months)))
+	if start = addMonths(from, n*months); start.UnixMicro() > at.UnixMicro() {
+		n--
+		start = addMonths(from, n*months)
+	}
+	return start, addMonths(from, (n+1)*months)
+}
+
+// floorDiv returns n / d rounded down; d is above 0.
+func floorDiv(n, d int64) int64 {
+	quotient := n / d
+	if n%d < 0 {
+		quotient--
+	}
+	return quotient
+}
+
+// addMonths returns the same day and time of day n months after from, or the
+// month's last day when it has no such day.
+func addMonths(from time.Time, n int) time.Time {
+	year, month, day := from.Date()
+	first := time.Date(year, month+time.Month(n), 1, 0, 0, 0, 0, time.UTC)
+	last := first.AddDate(0, 1, -1).Day()
+	sinceMidnight := from.Sub(time.Date(year, month, day, 0, 0, 0, 0, time.UTC))
+	return first.AddDate(0, 0, min(day, last)-1).Add(sinceMidnight)
+}

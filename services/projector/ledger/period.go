@@ -35,27 +35,8 @@ func parsePeriod(s string) (p period, ok bool) {
 }
 
 // around returns the period [start, end) that contains at, counted from
-// anchor, which is not after at.
+// anchor.
 func (p period) around(anchor, at micros) (start, end micros) {
-	if p.months == 0 {
-		start = anchor + (at-anchor)/p.length*p.length
-		return start, start + p.length
-	}
-	from, to := anchor.time(), at.time()
-	months := 12*(to.Year()-from.Year()) + int(to.Month()-from.Month())
-	n := months / p.months
-	if addMonths(from, n*p.months) > at {
-		n--
-	}
-	return addMonths(from, n*p.months), addMonths(from, (n+1)*p.months)
-}
-
-// addMonths returns the same day and time of day n months after from, or the
-// month's last day when it has no such day.
-func addMonths(from time.Time, n int) micros {
-	year, month, dayOfMonth := from.Date()
-	first := time.Date(year, month+time.Month(n), 1, 0, 0, 0, 0, time.UTC)
-	last := first.AddDate(0, 1, -1).Day()
-	sinceMidnight := from.Sub(time.Date(year, month, dayOfMonth, 0, 0, 0, 0, time.UTC))
-	return microsOf(first.AddDate(0, 0, min(dayOfMonth, last)-1).Add(sinceMidnight))
+	from, to := events.PeriodAround(p.months, time.Duration(p.length)*time.Microsecond, anchor.time(), at.time())
+	return microsOf(from), microsOf(to)
 }
