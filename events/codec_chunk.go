@@ -130,13 +130,43 @@ func (e *Entry) check() *Problem {
 		return problem(CodeInvalid, "/account", "found %s; expected an account", clip(e.Account))
 	case !wantAccount && e.Account != "":
 		return problem(CodeInvalid, "/account", "found %s in an entry of kind %s; expected none", clip(e.Account), e.Kind)
-	case e.Debit == nil:
-	case e.Debit.Amount < 0:
-		return problem(CodeInvalid, "/debit/amount", "found %s; expected 0 or more", e.Debit.Amount)
-	case !encodableTime(e.Debit.Time):
-		return problem(CodeInvalid, "/debit/time", "found the year %d; expected 0 to 9999", e.Debit.Time.UTC().Year())
-	case !encodableTime(e.Debit.Position.StoredAt):
-		return problem(CodeInvalid, "/debit/position/stored_at", "found the year %d; expected 0 to 9999", e.Debit.Position.StoredAt.UTC().Year())
+	case e.Debit != nil:
+		return e.Debit.check()
+	}
+	return nil
+}
+
+func (d *Debit) check() *Problem {
+	switch {
+	case d.Amount < 0:
+		return problem(CodeInvalid, "/debit/amount", "found %s; expected 0 or more", d.Amount)
+	case !encodableTime(d.Time):
+		return problem(CodeInvalid, "/debit/time", "found the year %d; expected 0 to 9999", d.Time.UTC().Year())
+	case !encodableTime(d.Position.StoredAt):
+		return problem(CodeInvalid, "/debit/position/stored_at", "found the year %d; expected 0 to 9999", d.Position.StoredAt.UTC().Year())
+	}
+	for i := range d.Tiers {
+		if p := d.Tiers[i].check(); p != nil {
+			p.Path = fmt.Sprintf("/debit/tiers/%d%s", i, p.Path)
+			return p
+		}
+	}
+	return nil
+}
+
+func (t *Tier) check() *Problem {
+	switch {
+	case t.Part != PartGraduated && t.Part != PartVolume:
+		return problem(CodeInvalid, "/part", "found %s; expected graduated or volume", clip(string(t.Part)))
+	case !validName(t.Quantity):
+		return problem(CodeInvalid, "/quantity", "found %s; expected the name of a quantity", clip(t.Quantity))
+	case t.Period.IsZero() || !encodableTime(t.Period):
+		return problem(CodeInvalid, "/period", "found the year %d; expected when a billing period started", t.Period.UTC().Year())
+	case t.Amount.IsZero():
+		return problem(CodeInvalid, "/amount", "found 0; expected a counter that moved")
+	}
+	if _, err := t.Before.Add(t.Amount); err != nil {
+		return problem(CodeInvalid, "/before", "%v", err)
 	}
 	return nil
 }

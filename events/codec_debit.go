@@ -1,6 +1,7 @@
 package events
 
 import (
+	"encoding"
 	"strconv"
 	"time"
 
@@ -28,7 +29,27 @@ func appendDebit(b []byte, e *Entry) []byte {
 	b = strconv.AppendInt(append(b, `,"version":`...), int64(d.Version), 10)
 	b = appendText(append(b, `,"rule":`...), d.Rule)
 	b = appendText(append(b, `,"arithmetic":`...), d.Arithmetic)
+	b = appendTiers(b, d.Tiers)
 	return append(b, "}}"...)
+}
+
+func appendTiers(b []byte, tiers []Tier) []byte {
+	if len(tiers) == 0 {
+		return b
+	}
+	b = append(b, `,"tiers":[`...)
+	for i := range tiers {
+		t := &tiers[i]
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendText(append(b, `{"part":`...), string(t.Part))
+		b = appendText(append(b, `,"quantity":`...), t.Quantity)
+		b = appendTime(append(b, `,"period":`...), t.Period)
+		b = t.Before.append(append(b, `,"before":"`...))
+		b = append(append(append(b, `","amount":"`...), t.Amount.String()...), `"}`...)
+	}
+	return append(b, ']')
 }
 
 func appendTime(b []byte, t time.Time) []byte {
@@ -106,6 +127,14 @@ func (p *parser) chunk() (c Chunk, err error) {
 }
 
 func (p *parser) entries(c *Chunk) error {
+	return p.array(func() error {
+		c.Entries = append(c.Entries, Entry{})
+		return p.entry(&c.Entries[len(c.Entries)-1])
+	})
+}
+
+// array reads an array, each element by element, which reads it.
+func (p *parser) array(element func() error) error {
 	if p.dec.PeekKind() != '[' {
 		return p.wrong("a JSON array")
 	}
@@ -113,8 +142,7 @@ func (p *parser) entries(c *Chunk) error {
 		return err
 	}
 	for kind := p.dec.PeekKind(); kind != ']' && kind != 0; kind = p.dec.PeekKind() {
-		c.Entries = append(c.Entries, Entry{})
-		if err := p.entry(&c.Entries[len(c.Entries)-1]); err != nil {
+		if err := element(); err != nil {
 			return err
 		}
 	}
@@ -170,6 +198,33 @@ func (p *parser) debit(d *Debit) error {
 			return p.string(&d.Rule)
 		case "arithmetic":
 			return p.string(&d.Arithmetic)
+		case "tiers":
+			return p.tiers(d)
+		}
+		return p.unknown(name)
+	})
+}
+
+func (p *parser) tiers(d *Debit) error {
+	return p.array(func() error {
+		d.Tiers = append(d.Tiers, Tier{})
+		return p.tier(&d.Tiers[len(d.Tiers)-1])
+	})
+}
+
+func (p *parser) tier(t *Tier) error {
+	return p.object(func(name string) error {
+		switch name {
+		case "part":
+			return p.string((*string)(&t.Part))
+		case "quantity":
+			return p.string(&t.Quantity)
+		case "period":
+			return p.time(&t.Period)
+		case "before":
+			return p.decimal(&t.Before, "a decimal as text")
+		case "amount":
+			return p.decimal(&t.Amount, "a decimal as text")
 		}
 		return p.unknown(name)
 	})
@@ -243,6 +298,18 @@ func (p *parser) credits(to *Credits) error {
 		return err
 	}
 	if *to, err = ParseCredits(string(value[1 : len(value)-1])); err != nil {
+		return problem(CodeInvalid, string(p.dec.StackPointer()), "%v", err)
+	}
+	return nil
+}
+
+// decimal reads a number that its text holds.
+func (p *parser) decimal(to encoding.TextUnmarshaler, expected string) error {
+	value, err := p.quoted(expected)
+	if err != nil {
+		return err
+	}
+	if err := to.UnmarshalText(value[1 : len(value)-1]); err != nil {
 		return problem(CodeInvalid, string(p.dec.StackPointer()), "%v", err)
 	}
 	return nil

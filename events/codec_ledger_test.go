@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -97,6 +98,51 @@ func TestEncodeChunkRefusesWhatCouldNotBeDecoded(t *testing.T) {
 	} {
 		if body, err := events.EncodeChunk(chunk); !errors.Is(err, events.ErrInvalid) {
 			t.Errorf("%s: %s, %v", name, body, err)
+		}
+	}
+}
+
+// tier gives a debit two tiers.
+func tier(d *events.Debit) {
+	period := time.Date(2026, 11, 10, 8, 30, 0, 5000, time.UTC)
+	d.Tiers = []events.Tier{
+		{Part: events.PartGraduated, Quantity: "requests", Period: period, Amount: events.MustQuantity("1")},
+		{Part: events.PartVolume, Quantity: "tokens_in", Period: period, Before: total("18446744073709551614.5"), Amount: events.MustQuantity("1.000000000001")},
+	}
+}
+
+func TestADebitWithoutTiersIsEncodedAsEver(t *testing.T) {
+	body, err := events.EncodeChunk(changed(func(d *events.Debit) { d.Tiers = []events.Tier{} }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(string(body), `"arithmetic":"0.01 + 374 / 1000 × 0.15 + 44.5 / 1000 × 0.60 = 0.0928"}}]}`) {
+		t.Errorf("encoded as %s", body)
+	}
+}
+
+func TestDecodeChunkRefusesTiers(t *testing.T) {
+	body, err := events.EncodeChunk(changed(tier))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct{ old, new, path string }{
+		"an unknown part":                  {`"part":"volume"`, `"part":"flat"`, "/entries/0/debit/tiers/1/part"},
+		"a quantity that is no name":       {`"quantity":"tokens_in"`, `"quantity":"1"`, "/entries/0/debit/tiers/1/quantity"},
+		"an unknown field":                 {`"part":"volume"`, `"party":"volume"`, "/entries/0/debit/tiers/1/party"},
+		"a period that never was":          {`"period":"2026-11-10T08:30:00.000005Z","before":"0"`, `"period":"0001-01-01T00:00:00Z","before":"0"`, "/entries/0/debit/tiers/0/period"},
+		"no amount":                        {`"amount":"1"`, `"amount":"0"`, "/entries/0/debit/tiers/0/amount"},
+		"a number as amount":               {`"amount":"1"`, `"amount":1`, "/entries/0/debit/tiers/0/amount"},
+		"a negative total":                 {`"before":"0"`, `"before":"-1"`, "/entries/0/debit/tiers/0/before"},
+		"a total of 13 places":             {`"before":"0"`, `"before":"0.0000000000001"`, "/entries/0/debit/tiers/0/before"},
+		"an amount beyond the total's end": {`"amount":"1.000000000001"`, `"amount":"1.5"`, "/entries/0/debit/tiers/1/before"},
+		"tiers that are no list":           {`"tiers":[`, `"tiers":1,"more":[`, "/entries/0/debit/tiers"},
+	} {
+		changed := strings.Replace(string(body), tc.old, tc.new, 1)
+		_, err := events.DecodeChunk([]byte(changed))
+		var problem *events.Problem
+		if !errors.As(err, &problem) || problem.Path != tc.path {
+			t.Errorf("%s: %v; want a problem at %q", name, err, tc.path)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func call() events.Usage {
 
 func compare(t *testing.T, want, got any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(events.Quantity{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(events.Quantity{}, events.Total{})); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -79,6 +79,43 @@ type Debit struct {
 	// Arithmetic is how Amount came about, as a person would write it:
 	// "0.25 + ceil(203023 / 1048576) × 1 = 1.25".
 	Arithmetic string `json:"arithmetic"`
+	// Tiers says which tier counters the debit moved, each once.
+	Tiers []Tier `json:"tiers,omitempty"`
+}
+
+// TierPart says which part of a price counts.
+type TierPart string
+
+// The parts of a price that count what an account uses in its billing period.
+const (
+	PartGraduated TierPart = "graduated"
+	PartVolume    TierPart = "volume"
+)
+
+// Counter names what one tiered part of a price counts, through all versions of
+// the rate card, within an account and one of its billing periods.
+type Counter struct {
+	Card     string
+	Rule     string
+	Part     TierPart
+	Quantity string
+}
+
+// Tier is what one debit did to one counter: it stood at Before and grew by
+// Amount. The debit's own card and rule name the counter with Part and
+// Quantity. Adding up the tiers of all debits gives the counters again.
+type Tier struct {
+	Part     TierPart `json:"part"`
+	Quantity string   `json:"quantity"`
+	// Period is when the account's billing period started.
+	Period time.Time `json:"period"`
+	Before Total     `json:"before"`
+	Amount Quantity  `json:"amount"` // above 0
+}
+
+// Counter returns the counter that t moved, where t is one of d's tiers.
+func (d Debit) Counter(t Tier) Counter {
+	return Counter{Card: d.Card, Rule: d.Rule, Part: t.Part, Quantity: t.Quantity}
 }
 
 // Usage returns the usage event that d charges to account.

@@ -181,7 +181,7 @@ func FuzzParseDeadLetter(f *testing.F) {
 // collection for an absent one.
 func same(t *testing.T, want, got any) {
 	t.Helper()
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(events.Quantity{}), cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(0)); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(events.Quantity{}, events.Total{}), cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(0)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
@@ -202,12 +202,18 @@ func chunks() []events.Chunk {
 	terms := events.Terms{Period: "month", Grant: &events.PlanGrant{Amount: events.MustCredits("10"), Priority: &priority},
 		Overage: events.OverageHard, Thresholds: []string{"20%", "5"}, HardStopAt: &stop}
 	price := events.MustQuantity("0.25")
+	tiered := &events.Tiered{Quantity: "requests", Tiers: []events.PriceTier{{UpTo: &price, Price: price, Per: price}, {Price: price}}}
+	example := events.Example{Credits: events.Credit, Event: events.ExampleEvent{Operation: "GET /a", Status: 200, Project: "web", Key: "k", Account: "a1", Plan: "pro",
+		Time: at, Quantities: map[string]events.Quantity{"pages": price}, Attributes: map[string]string{"a": ""}, Used: map[string]events.Quantity{"requests": price}}}
 	card := events.RateCard{Card: "default", EffectiveFrom: at, Rounding: events.RoundHalfEven, Rules: []events.Rule{
 		{Name: "free", Match: events.Match{Status: "5xx", Operation: "GET /**", Project: "web", Attributes: map[string]string{"a": "b"}}, Price: events.Price{Flat: new(events.Quantity)}},
 		{Name: "rest", Price: events.Price{Flat: &price, Min: &price,
 			PerUnit: []events.PerUnit{{Quantity: "tokens", Price: price, Per: events.MustQuantity("1000")}},
 			Package: &events.Package{Quantity: "bytes_out", Size: events.MustQuantity("1048576"), Price: price}}},
-	}}
+		{Name: "all", Match: events.Match{Plan: "pro", When: `attributes["a"] == "b"`}, Examples: []events.Example{example}, Price: events.Price{
+			Graduated: tiered, Volume: tiered, Max: &price, Multiply: []events.Multiplier{{When: "true", By: price}},
+			Matrix: &events.Matrix{By: []string{"a"}, Quantity: "pages", Per: price, Cells: []events.Cell{{Values: []string{"b"}, Price: price}}, Default: &price}}},
+	}, Examples: []events.Example{example}}
 	grant := events.Grant{ID: "g:1", Amount: events.Credit, Priority: &priority, EffectiveAt: at, ExpiresAt: at.Add(time.Hour),
 		Source: events.SourcePromo, CostBasis: &events.CostBasis{Currency: "USD", Price: price}, Note: "welcome"}
 	settings := events.Account{ID: "a1", Plan: "pro", StartedAt: at, Terms: terms}
@@ -219,7 +225,7 @@ func chunks() []events.Chunk {
 		{Kind: events.EntryRateCard, RateCard: &card},
 		{Kind: events.EntryTick, Account: "a1"},
 	}
-	all := []events.Chunk{debits(2), {Span: &events.Span{Rewound: true}},
+	all := []events.Chunk{debits(2), changed(tier), {Span: &events.Span{Rewound: true}},
 		{Span: &events.Span{Through: events.Position{Sequence: 7, Index: 3, StoredAt: at}, Rewound: true}}, {Span: &events.Span{Through: events.Position{Sequence: 1, StoredAt: at}, Events: 3, Duplicates: 1, Rejected: 2}}, {Entries: entries}}
 	for _, entry := range entries {
 		all = append(all, events.Chunk{Entries: []events.Entry{entry}})

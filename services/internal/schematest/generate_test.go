@@ -142,24 +142,67 @@ func price(t *rapid.T) events.Price {
 				u.Per = positive(t)
 			}
 			return u
-		})}
+		}),
+		Graduated: maybe(t, tiered), Volume: maybe(t, tiered), Max: maybe(t, quantity),
+		Matrix: maybe(t, func(t *rapid.T) events.Matrix {
+			return events.Matrix{By: []string{"model", "region"}, Quantity: rapid.OneOf(rapid.Just(""), names).Draw(t, "quantity"), Default: maybe(t, quantity),
+				Cells: some(t, 1, 3, func(t *rapid.T) events.Cell {
+					return events.Cell{Values: []string{texts.Draw(t, "value"), ""}, Price: quantity(t)}
+				})}
+		}),
+		Multiply: some(t, 0, 2, func(t *rapid.T) events.Multiplier {
+			return events.Multiplier{When: texts.Draw(t, "when"), By: quantity(t)}
+		}),
+	}
 	if p.Flat == nil && p.Min == nil && p.Package == nil && p.PerUnit == nil {
 		p.Flat = new(events.Quantity)
 	}
 	return p
 }
 
+func tiered(t *rapid.T) events.Tiered {
+	end := positive(t)
+	return events.Tiered{Quantity: names.Draw(t, "quantity"), Tiers: []events.PriceTier{{UpTo: &end, Price: quantity(t), Per: positive(t)}, {Price: quantity(t)}}}
+}
+
+func example(t *rapid.T) events.Example {
+	d := usageData(t)
+	e := events.Example{Credits: amount(t), Event: events.ExampleEvent{
+		Operation: d.Operation, Status: d.Status, Project: d.Project, Key: d.Key, Quantities: d.Quantities, Attributes: d.Attributes,
+		Account: rapid.OneOf(rapid.Just(""), accounts).Draw(t, "account"), Plan: rapid.OneOf(rapid.Just(""), accounts).Draw(t, "plan"),
+		Used: rapid.MapOfN(names, rapid.Custom(quantity), 0, 2).Draw(t, "used"),
+	}}
+	if rapid.Bool().Draw(t, "timed") {
+		e.Event.Time = instant(t)
+	}
+	return e
+}
+
+func total(t *rapid.T) events.Total {
+	parsed, err := events.ParseTotal(fmt.Sprintf("%d.%012d", rapid.Uint64Range(0, 1<<63).Draw(t, "whole"), rapid.Int64Range(0, 999_999_999_999).Draw(t, "places")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func tier(t *rapid.T) events.Tier {
+	return events.Tier{Part: rapid.SampledFrom([]events.TierPart{events.PartGraduated, events.PartVolume}).Draw(t, "part"),
+		Quantity: names.Draw(t, "quantity"), Period: instant(t), Before: total(t), Amount: positive(t)}
+}
+
 func rateCard(t *rapid.T) events.RateCard {
 	c := events.RateCard{Card: accounts.Draw(t, "card"), Version: indexes.Draw(t, "version"),
 		Rounding: rapid.SampledFrom([]events.Rounding{"", events.RoundHalfUp, events.RoundHalfEven, events.RoundUp, events.RoundDown}).Draw(t, "rounding"),
 		Rules: some(t, 1, 3, func(t *rapid.T) events.Rule {
-			return events.Rule{Name: texts.Draw(t, "name"), Price: price(t), Match: events.Match{
+			return events.Rule{Name: texts.Draw(t, "name"), Price: price(t), Examples: some(t, 0, 2, example), Match: events.Match{
+				Plan: rapid.OneOf(rapid.Just(""), accounts).Draw(t, "plan"), When: rapid.OneOf(rapid.Just(""), texts).Draw(t, "when"),
 				Operation:  rapid.SampledFrom([]string{"", "GET /**", "POST /v1/*"}).Draw(t, "operation"),
 				Status:     rapid.SampledFrom([]string{"", "404", "5xx"}).Draw(t, "status"),
 				Project:    rapid.SampledFrom([]string{"", "web"}).Draw(t, "project"),
 				Attributes: rapid.MapOfN(names, texts, 0, 2).Draw(t, "attributes"),
 			}}
-		})}
+		}), Examples: some(t, 0, 2, example)}
 	if rapid.Bool().Draw(t, "dated") {
 		c.EffectiveFrom = instant(t)
 	}
@@ -175,7 +218,7 @@ func entry(t *rapid.T) events.Entry {
 	switch e.Kind {
 	case events.EntryDebit:
 		e.Debit = &events.Debit{Source: sources.Draw(t, "source"), ID: texts.Draw(t, "id"), Time: instant(t), Data: usageData(t), Position: position(t),
-			Amount: amount(t), Card: events.DefaultCard, Version: 1 + indexes.Draw(t, "version"), Rule: texts.Draw(t, "rule"), Arithmetic: texts.Draw(t, "arithmetic")}
+			Amount: amount(t), Card: events.DefaultCard, Version: 1 + indexes.Draw(t, "version"), Rule: texts.Draw(t, "rule"), Arithmetic: texts.Draw(t, "arithmetic"), Tiers: some(t, 0, 2, tier)}
 	case events.EntryGrant:
 		g := grant(t)
 		e.Grant = &g
