@@ -23,6 +23,14 @@ const (
 	BucketSnapshots   = "SNAPSHOTS"   // object store: states of the fold
 )
 
+// Prefixes of the keys of bucket CATALOG. An account's id or a plan's name
+// follows, or a rate card's name, a dot and its version.
+const (
+	CatalogAccount  = "account."
+	CatalogPlan     = "plan."
+	CatalogRateCard = "ratecard."
+)
+
 // DefaultPartitions is the number of partitions unless an installation chose
 // another; it is fixed for the life of an installation.
 const DefaultPartitions = 16

@@ -11,8 +11,6 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 )
 
-const accountPrefix = "account."
-
 // AccountPath names an account in the path.
 type AccountPath struct {
 	Account string `path:"id" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"an account: 1 to 64 of A–Z a–z 0–9 _ -"`
@@ -92,7 +90,7 @@ func (g *Gateway) putAccount(ctx context.Context, in *putAccountInput) (*account
 	if err != nil {
 		return nil, err
 	}
-	stored, ok, err := lookup[events.Account](ctx, g, g.Streams.Catalog, accountPrefix+in.Account)
+	stored, ok, err := lookup[events.Account](ctx, g, g.Streams.Catalog, events.CatalogAccount+in.Account)
 	if err != nil || !ok { // it is in the ledger; the catalogue's copy may follow later
 		stored = account
 	}
@@ -100,7 +98,7 @@ func (g *Gateway) putAccount(ctx context.Context, in *putAccountInput) (*account
 }
 
 func (g *Gateway) getAccount(ctx context.Context, in *AccountPath) (*accountOutput, error) {
-	account, set, err := lookup[events.Account](ctx, g, g.Streams.Catalog, accountPrefix+in.Account)
+	account, set, err := lookup[events.Account](ctx, g, g.Streams.Catalog, events.CatalogAccount+in.Account)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +116,7 @@ func (g *Gateway) listAccounts(ctx context.Context, in *listAccountsInput) (*acc
 	if err := g.keys(ctx, g.Streams.Balances, ">", found.add); err != nil {
 		return nil, err
 	}
-	err := g.keys(ctx, g.Streams.Catalog, accountPrefix+"*", func(key string) { found.add(after(key, accountPrefix)) })
+	err := g.keys(ctx, g.Streams.Catalog, events.CatalogAccount+"*", func(key string) { found.add(after(key, events.CatalogAccount)) })
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,6 @@ import (
 )
 
 const (
-	planPrefix = "plan."
 	// listMax bounds the plans, and the versions of a card, that one answer
 	// holds.
 	listMax = 1000
@@ -77,7 +76,7 @@ func (g *Gateway) putPlan(ctx context.Context, in *putPlanInput) (*planOutput, e
 }
 
 func (g *Gateway) getPlan(ctx context.Context, in *PlanPath) (*planOutput, error) {
-	plan, ok, err := lookup[events.Plan](ctx, g, g.Streams.Catalog, planPrefix+in.Plan)
+	plan, ok, err := lookup[events.Plan](ctx, g, g.Streams.Catalog, events.CatalogPlan+in.Plan)
 	if err != nil {
 		return nil, err
 	}
@@ -89,14 +88,14 @@ func (g *Gateway) getPlan(ctx context.Context, in *PlanPath) (*planOutput, error
 
 func (g *Gateway) listPlans(ctx context.Context, _ *struct{}) (*plansOutput, error) {
 	var names []string
-	err := g.keys(ctx, g.Streams.Catalog, planPrefix+"*", func(key string) { names = append(names, after(key, planPrefix)) })
+	err := g.keys(ctx, g.Streams.Catalog, events.CatalogPlan+"*", func(key string) { names = append(names, after(key, events.CatalogPlan)) })
 	if err != nil {
 		return nil, err
 	}
 	slices.Sort(names)
 	out := &plansOutput{Body: Plans{Plans: []events.Plan{}}}
 	for _, name := range names[:min(len(names), listMax)] {
-		plan, ok, err := lookup[events.Plan](ctx, g, g.Streams.Catalog, planPrefix+name)
+		plan, ok, err := lookup[events.Plan](ctx, g, g.Streams.Catalog, events.CatalogPlan+name)
 		if err != nil {
 			return nil, err
 		}

@@ -16,8 +16,6 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 )
 
-const cardPrefix = "ratecard."
-
 // CardPath names a rate card in the path.
 type CardPath struct {
 	Card string `path:"card" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"a name of 1 to 64 of A–Z a–z 0–9 _ -"`
@@ -76,7 +74,7 @@ func (g *Gateway) rateCardRoutes() {
 }
 
 func cardKey(card string, version int) string {
-	return fmt.Sprintf("%s%s.%d", cardPrefix, card, version)
+	return fmt.Sprintf("%s%s.%d", events.CatalogRateCard, card, version)
 }
 
 func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*cardOutput, error) {
@@ -128,8 +126,8 @@ func (g *Gateway) getCard(ctx context.Context, in *getCardInput) (*cardOutput, e
 // and version.
 func (g *Gateway) cardVersions(ctx context.Context, filter string) ([]CardSummary, error) {
 	var found []CardSummary
-	err := g.keys(ctx, g.Streams.Catalog, cardPrefix+filter+".*", func(key string) {
-		card, text, _ := strings.Cut(after(key, cardPrefix), ".")
+	err := g.keys(ctx, g.Streams.Catalog, events.CatalogRateCard+filter+".*", func(key string) {
+		card, text, _ := strings.Cut(after(key, events.CatalogRateCard), ".")
 		if version, err := strconv.Atoi(text); err == nil {
 			found = append(found, CardSummary{Card: card, Version: version})
 		}

@@ -10,16 +10,9 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// Prefixes of the keys of bucket CATALOG.
-const (
-	keyAccount = "account."
-	keyPlan    = "plan."
-	keyCard    = "ratecard."
-)
-
 // catalogOwner is the partition, of n, that writes a key of the catalog.
 func catalogOwner(key string, n int) int {
-	if account, ok := strings.CutPrefix(key, keyAccount); ok {
+	if account, ok := strings.CutPrefix(key, events.CatalogAccount); ok {
 		return events.Partition(account, n)
 	}
 	return broadcaster
@@ -44,13 +37,13 @@ func (f *fold) catalogPuts(keys []string) ([]put, error) {
 
 // content is what the fold says under a key of the catalog.
 func (f *fold) content(key string) (any, bool) {
-	if account, ok := strings.CutPrefix(key, keyAccount); ok {
+	if account, ok := strings.CutPrefix(key, events.CatalogAccount); ok {
 		return first(f.state.Account(account))
 	}
-	if plan, ok := strings.CutPrefix(key, keyPlan); ok {
+	if plan, ok := strings.CutPrefix(key, events.CatalogPlan); ok {
 		return first(f.state.Plan(plan))
 	}
-	card, version, _ := strings.Cut(strings.TrimPrefix(key, keyCard), ".")
+	card, version, _ := strings.Cut(strings.TrimPrefix(key, events.CatalogRateCard), ".")
 	number, err := strconv.Atoi(version)
 	if err != nil {
 		return nil, false

@@ -114,12 +114,12 @@ func (f *fold) note(e *events.Entry, d events.Decision, at place) {
 	key := ""
 	switch {
 	case e.Kind == events.EntryAccount:
-		key = keyAccount + e.Account
+		key = events.CatalogAccount + e.Account
 	case f.number != broadcaster:
 	case e.Kind == events.EntryPlan:
-		key = keyPlan + e.Plan.Plan
+		key = events.CatalogPlan + e.Plan.Plan
 	case e.Kind == events.EntryRateCard:
-		key = fmt.Sprintf("%s%s.%d", keyCard, e.RateCard.Card, d.Version)
+		key = fmt.Sprintf("%s%s.%d", events.CatalogRateCard, e.RateCard.Card, d.Version)
 	}
 	if key != "" {
 		f.places[key] = at
