@@ -118,12 +118,11 @@ func (f *filler) rate(ctx context.Context, u events.Usage) (*rating.Card, rating
 	if f.fresh || !errors.Is(err, errNoCard) && !errors.Is(err, rating.ErrNoRule) {
 		return card, charge, err
 	}
-	book, err := f.cards.refresh(ctx)
-	if err != nil {
+	if err := f.cards.refresh(ctx); err != nil {
 		return nil, rating.Charge{}, err
 	}
 	f.fresh = true
-	return price(book, u)
+	return price(f.cards.current(), u)
 }
 
 func price(book rating.Book, u events.Usage) (*rating.Card, rating.Charge, error) {
