@@ -34,6 +34,16 @@ const OverageHard = "hard"
 type PlanGrant struct {
 	Amount   Credits `json:"amount"`
 	Priority *uint8  `json:"priority,omitzero"` // default 100
+	// Rollover carries what is left of it into the next period; without one it
+	// is lost.
+	Rollover *Rollover `json:"rollover,omitzero"`
+}
+
+// Rollover is how much is carried over a boundary: what is left, but at least
+// Min and at most Max. What is missing is granted, what is too much expires.
+type Rollover struct {
+	Min Credits `json:"min,omitzero"` // at most Max
+	Max Credits `json:"max"`          // more than 0
 }
 
 // Account is what is set of an account: its plan, its start and its own terms.

@@ -96,7 +96,7 @@ func TestAPlanIsReadAsWritten(t *testing.T) {
 	got, err := catalog.ParsePlan("plan.yaml", []byte(`
 plan: pro
 period: month
-grant: {amount: "10000", priority: 50}
+grant: {amount: "10000", priority: 50, rollover: {min: "0.5", max: 2000}}
 overage: hard
 preserve_overage: false
 thresholds: ["20%", 5%, "0.25%", 100, "0.5"]
@@ -107,7 +107,8 @@ hard_stop_at: "0"
 	}
 	want := events.Plan{Plan: "pro", Terms: events.Terms{
 		Period: "month", Overage: "hard",
-		Grant:      &events.PlanGrant{Amount: 10000 * events.Credit, Priority: ptr(uint8(50))},
+		Grant: &events.PlanGrant{Amount: 10000 * events.Credit, Priority: ptr(uint8(50)),
+			Rollover: &events.Rollover{Min: events.Credit / 2, Max: 2000 * events.Credit}},
 		Thresholds: []string{"20%", "5%", "0.25%", "100", "0.5"},
 		HardStopAt: ptr(events.Credits(0)),
 	}}
@@ -256,7 +257,12 @@ func TestPlansAreRefusedWithTheLine(t *testing.T) {
 		"a grant beyond int64":                 {"plan: p\nperiod: day\ngrant: {amount: 99999999999999999999}", "f.yaml:3:17: /grant/amount"},
 		"a priority of 256":                    {"plan: p\nperiod: day\ngrant: {amount: 1, priority: 256}", "f.yaml:3:30: /grant/priority: found \"256\"; expected a priority from 0 to 255"},
 		"a priority of -1":                     {"plan: p\nperiod: day\ngrant: {amount: 1, priority: -1}", "f.yaml:3:30: /grant/priority"},
-		"rollover":                             {"plan: p\nperiod: day\ngrant: {amount: 1, rollover: {}}", "f.yaml:3:20: /grant/rollover: found rollover, which is not supported yet"},
+		"a rollover without a maximum":         {"plan: p\nperiod: day\ngrant: {amount: 1, rollover: {}}", "f.yaml:3:30: /grant/rollover/max: found nothing; expected the most credits that are carried over, above 0"},
+		"a rollover of at most 0":              {"plan: p\nperiod: day\ngrant: {amount: 1, rollover: {max: 0}}", "f.yaml:3:36: /grant/rollover/max: found \"0\"; expected the most credits"},
+		"a rollover of at least less than 0":   {"plan: p\nperiod: day\ngrant: {amount: 1, rollover: {max: 1, min: -1}}", "f.yaml:3:44: /grant/rollover/min: found \"-1\"; expected credits of 0 or more"},
+		"a rollover of at least above at most": {"plan: p\nperiod: day\ngrant: {amount: 9, rollover: {min: 3, max: 2}}", "f.yaml:3:36: /grant/rollover/min: found 3; expected at most max, 2"},
+		"a rollover of more than the grant":    {"plan: p\nperiod: day\ngrant: {amount: 1, rollover: {min: 3, max: 4}}", "f.yaml:3:36: /grant/rollover/min: found 3; expected at most the grant's amount, 1"},
+		"a rollover outside of the grant":      {"plan: p\nperiod: day\nrollover: {max: 4}", "f.yaml:3:1: /rollover: found the unknown key \"rollover\""},
 		"recurrence":                           {"plan: p\nperiod: day\ngrant: {amount: 1, recurrence: day}", "f.yaml:3:20: /grant/recurrence: found recurrence, which is not supported yet"},
 		"soft overage":                         {"plan: p\noverage: soft", "f.yaml:2:10: /overage: found soft, which is not supported yet; supported: hard"},
 		"postpaid overage":                     {"plan: p\noverage: postpaid", "f.yaml:2:10: /overage: found postpaid, which is not supported yet"},

@@ -18,12 +18,13 @@ const (
 const (
 	aPeriod    = "day, week, month, year, or hours, minutes and seconds such as PT1H30M, from PT1M to PT8784H"
 	anAmount   = "credits above 0 such as \"10000\""
+	aMaximum   = "the most credits that are carried over, above 0"
 	aThreshold = "a percentage above 0 up to \"100%\", with at most 2 decimal places, or credits of 0 or more"
 )
 
 var (
 	termsKnown = []string{"period", "grant", "overage", "preserve_overage", "thresholds", "hard_stop_at"}
-	termsLater = []string{"rollover", "recurrence", "overage_limit", "top_up", "budgets"}
+	termsLater = []string{"overage_limit", "top_up", "budgets"}
 )
 
 func (r *reader) plan(n ast.Node) events.Plan {
@@ -84,7 +85,7 @@ func (f field) period() string {
 
 func (f field) planGrant() *events.PlanGrant {
 	var grant events.PlanGrant
-	o := f.open("a grant", []string{"amount", "priority"}, []string{"rollover", "recurrence"})
+	o := f.open("a grant", []string{"amount", "priority", "rollover"}, []string{"recurrence"})
 	o.required("amount", anAmount, func(f field) { grant.Amount, _ = f.amount(anAmount, 1) })
 	o.optional("priority", func(f field) {
 		const expected = "a priority from 0 to 255"
@@ -100,7 +101,28 @@ func (f field) planGrant() *events.PlanGrant {
 		priority := uint8(n)
 		grant.Priority = &priority
 	})
+	o.optional("rollover", func(f field) { grant.Rollover = f.rollover(grant.Amount) })
 	return &grant
+}
+
+// rollover reads what is carried of a grant of amount, 0 for one that was
+// refused.
+func (f field) rollover(amount events.Credits) *events.Rollover {
+	var rollover events.Rollover
+	o := f.open("a rollover", []string{"min", "max"}, nil)
+	o.required("max", aMaximum, func(f field) { rollover.Max, _ = f.amount(aMaximum, 1) })
+	o.optional("min", func(f field) {
+		least, ok := f.amount("credits of 0 or more", 0)
+		switch {
+		case !ok:
+		case rollover.Max > 0 && least > rollover.Max:
+			f.refuse("found %s; expected at most max, %s", least, rollover.Max)
+		case amount > 0 && least > amount:
+			f.refuse("found %s; expected at most the grant's amount, %s", least, amount)
+		}
+		rollover.Min = least
+	})
+	return &rollover
 }
 
 // amount reads credits from least to events.MaxCredits.

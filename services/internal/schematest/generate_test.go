@@ -107,10 +107,16 @@ func grant(t *rapid.T) events.Grant {
 	return g
 }
 
+func rollover(t *rapid.T) events.Rollover {
+	return events.Rollover{Min: amount(t), Max: amount(t)}
+}
+
 func terms(t *rapid.T) events.Terms {
 	return events.Terms{
-		Period:     rapid.SampledFrom([]string{"day", "week", "month", "year", "PT1H", "PT1H30M", "PT90S"}).Draw(t, "period"),
-		Grant:      maybe(t, func(t *rapid.T) events.PlanGrant { return events.PlanGrant{Amount: amount(t), Priority: priority(t)} }),
+		Period: rapid.SampledFrom([]string{"day", "week", "month", "year", "PT1H", "PT1H30M", "PT90S"}).Draw(t, "period"),
+		Grant: maybe(t, func(t *rapid.T) events.PlanGrant {
+			return events.PlanGrant{Amount: amount(t), Priority: priority(t), Rollover: maybe(t, rollover)}
+		}),
 		Overage:    rapid.SampledFrom([]string{"", events.OverageHard}).Draw(t, "overage"),
 		Thresholds: some(t, 0, 3, func(t *rapid.T) string { return thresholds.Draw(t, "threshold") }),
 		HardStopAt: maybe(t, func(t *rapid.T) events.Credits {

@@ -166,6 +166,7 @@ func (d *stateDecoder) account() {
 func (d *stateDecoder) finish(a *account, due micros) {
 	for _, g := range a.active {
 		a.available += g.remaining
+		a.watchExpiry(g)
 	}
 	a.overage = a.charged - a.drawn - a.forgiven
 	d.check(a.overage >= 0 && a.available >= 0 && (a.overage == 0 || a.available == 0), "totals of an account")
@@ -245,9 +246,6 @@ func (d *stateDecoder) openGrants(a *account) {
 			continue
 		}
 		a.active.push(g)
-		if g.expires != never {
-			a.expiring.push(g)
-		}
 	}
 	d.check(left == 0, "totals of an account")
 }
@@ -301,17 +299,26 @@ func (d *stateDecoder) cycle(a *account, flags uint64) {
 	}
 	c.floor = now + micros(d.varint())
 	c.nth = int(d.uvarint())
+	c.grant = d.grantOfPeriod()
+	c.rollover = rollover{min: d.credits(), max: d.credits()}
+	d.check(c.rollover.sound(events.MaxCredits), "rollover of a period")
+	c.rolled = d.grantOfPeriod()
+	a.cycle = c
+}
+
+// grantOfPeriod reads the id of a grant.
+func (d *stateDecoder) grantOfPeriod() (id string) {
 	open := d.uvarint()
 	switch {
 	case open == 0:
-		c.grant = d.text()
-		d.check(!slices.ContainsFunc(d.grants, func(g *grant) bool { return g.id == c.grant }), "grant of a period")
+		id = d.text()
+		d.check(!slices.ContainsFunc(d.grants, func(g *grant) bool { return g.id == id }), "grant of a period")
 	case open <= uint64(len(d.grants)):
-		c.grant = d.grants[open-1].id
+		id = d.grants[open-1].id
 	default:
 		d.fail("grant of a period")
 	}
-	a.cycle = c
+	return id
 }
 
 func (d *stateDecoder) levels(a *account) {

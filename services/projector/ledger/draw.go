@@ -65,9 +65,7 @@ func (x *step) takeEffect(p *Posting, g *grant) {
 	a := x.account
 	a.available += g.remaining
 	a.active.push(g)
-	if g.expires != never {
-		a.expiring.push(g)
-	}
+	a.watchExpiry(g)
 	if repaid := min(a.overage, g.remaining); repaid > 0 {
 		a.overage -= x.draw(p, g, repaid)
 	}
@@ -82,7 +80,7 @@ func (x *step) takeEffect(p *Posting, g *grant) {
 func (x *step) close(g *grant, how ending) {
 	a := x.account
 	a.active.remove(int(g.index))
-	if g.expires != never {
+	if g.expiryIndex >= 0 {
 		a.expiring.remove(int(g.expiryIndex))
 	}
 	key := grantKey(a.id, g.id)

@@ -14,7 +14,7 @@ import (
 
 // encodingVersion is of what Encode writes. Whatever changes that, the digests
 // of grants included, raises it: a state of another version is folded anew.
-const encodingVersion = 1
+const encodingVersion = 2
 
 // Bits of an account's first number.
 const (
@@ -263,8 +263,7 @@ var grantSources = []events.GrantSource{
 	events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment,
 }
 
-// cycle writes a's periods. The last plan grant is mostly open, and then
-// written as the number of one of e.grants.
+// cycle writes a's periods.
 func (e *stateEncoder) cycle(a *account) {
 	c, now := a.cycle, a.clock.now
 	e.varint(int64(c.start - now))
@@ -275,10 +274,19 @@ func (e *stateEncoder) cycle(a *account) {
 	}
 	e.varint(int64(c.floor - now))
 	e.uvarint(uint64(c.nth))
-	open := slices.IndexFunc(e.grants, func(g *grant) bool { return g.id == c.grant })
+	e.grantOfPeriod(c.grant)
+	e.uvarint(uint64(c.rollover.min))
+	e.uvarint(uint64(c.rollover.max))
+	e.grantOfPeriod(c.rolled)
+}
+
+// grantOfPeriod writes the id of a grant as the number of one of e.grants,
+// where it is open.
+func (e *stateEncoder) grantOfPeriod(id string) {
+	open := slices.IndexFunc(e.grants, func(g *grant) bool { return g.id == id })
 	e.uvarint(uint64(open + 1))
 	if open < 0 {
-		e.text(c.grant)
+		e.text(id)
 	}
 }
 

@@ -17,7 +17,7 @@ type grant struct {
 	source             events.GrantSource
 	priority           uint8
 	index              int32 // in account.active, or in account.pending
-	expiryIndex        int32 // in account.expiring
+	expiryIndex        int32 // in account.expiring; -1 when it is not there
 }
 
 // fate is what is remembered of a grant: enough to tell the same command from
@@ -79,12 +79,18 @@ func (x *step) grant(content *events.Grant) events.Decision {
 
 // issue adds g to the account; the sum of all grants must not overflow.
 func (x *step) issue(p *Posting, g *grant, f fate) {
+	x.account.granted += g.amount
+	p.Granted = g.amount
+	x.open(p, g, f)
+}
+
+// open opens g with credits that the account's totals have already.
+func (x *step) open(p *Posting, g *grant, f fate) {
 	a := x.account
 	g.remaining = g.amount
 	g.order = a.issued
 	a.issued++
-	a.granted += g.amount
-	p.Grant, p.Granted = g.id, g.amount
+	p.Grant = g.id
 	f.open = g
 	x.state.known[grantKey(a.id, g.id)] = f
 	if g.effective > x.now {

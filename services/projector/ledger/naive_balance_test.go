@@ -37,7 +37,7 @@ func (a *naiveAccount) overage() events.Credits {
 func (a *naiveAccount) balance() events.Balance {
 	b := events.Balance{
 		Account: a.id, Available: a.available(), Overage: a.overage(),
-		Granted:   a.sum(func(g *naiveGrant) events.Credits { return g.Amount }),
+		Granted:   a.sum(func(g *naiveGrant) events.Credits { return g.Amount - g.movedIn }),
 		Remaining: a.sum((*naiveGrant).left),
 		Drawn:     a.sum(func(g *naiveGrant) events.Credits { return g.drawn }),
 		Expired:   a.sum(func(g *naiveGrant) events.Credits { return g.expired }),

@@ -40,16 +40,21 @@ type naiveAccount struct {
 	lastStart time.Time
 	sameStart int
 	planGrant *naiveGrant
+	carried   *naiveGrant // into the running period, beside the plan's grant
 }
 
 type naiveGrant struct {
 	events.GrantBalance
 	active                 bool
 	drawn, expired, voided events.Credits
+	movedIn, movedOut      events.Credits // by rollover
 	isVoid, forgotten      bool
+	carry                  *events.Rollover // at the end of its period
 }
 
-func (g *naiveGrant) left() events.Credits { return g.Amount - g.drawn - g.expired - g.voided }
+func (g *naiveGrant) left() events.Credits {
+	return g.Amount - g.drawn - g.expired - g.voided - g.movedOut
+}
 
 func newNaive() *naive {
 	return &naive{plans: map[string]events.Plan{}, accounts: map[string]*naiveAccount{}}
@@ -244,10 +249,7 @@ func (n *naive) set(a *naiveAccount, account events.Account, cause events.Cause)
 	stays := a.settings != nil && a.settings.Plan == account.Plan && a.settings.StartedAt.Equal(account.StartedAt) &&
 		a.terms.Period == fresh.Period && grantText(a.terms) == grantText(fresh)
 	if !stays && a.period != nil {
-		if g := a.planGrant; g != nil && g.left() > 0 {
-			g.expired = g.left()
-			a.evaluate(cause)
-		}
+		a.expireOfPeriod(cause)
 		a.lastEnd, a.period = a.now, nil
 	}
 	a.settings = &account
@@ -264,11 +266,7 @@ func grantText(t events.Terms) string {
 	if t.Grant == nil || t.Period == "" {
 		return ""
 	}
-	priority := uint8(100)
-	if t.Grant.Priority != nil {
-		priority = *t.Grant.Priority
-	}
-	return fmt.Sprint(t.Grant.Amount, priority)
+	return fmt.Sprint(t.Grant.Amount, planPriority(t), carryOf(t.Grant))
 }
 
 // plan sets when the next period starts under the given terms.

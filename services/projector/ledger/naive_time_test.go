@@ -22,7 +22,7 @@ func (a *naiveAccount) pass(cause events.Cause) {
 		var all []due
 		for _, g := range a.grants {
 			switch {
-			case g.active && g.left() > 0 && !g.ExpiresAt.IsZero():
+			case g.active && g.left() > 0 && !g.ExpiresAt.IsZero() && g.carry == nil:
 				all = append(all, due{g.ExpiresAt, 0, func(time.Time) { g.expired = g.left(); a.evaluate(cause) }})
 			case !g.active:
 				all = append(all, due{g.EffectiveAt, 3, func(time.Time) { a.activate(g); a.evaluate(cause) }})
@@ -50,7 +50,9 @@ func (a *naiveAccount) endPeriod(at time.Time, cause events.Cause) {
 	a.period, a.lastEnd, a.starts = nil, at, time.Time{}
 	if a.terms.Period != "" {
 		a.starts = at
+		return
 	}
+	a.expireOfPeriod(cause)
 }
 
 func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
@@ -69,22 +71,19 @@ func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
 	}
 	a.lastStart = start
 	a.period = &events.Period{Start: start, End: naiveBoundary(a.settings.StartedAt, a.terms.Period, i+1)}
+	id := fmt.Sprintf("plan:%s:%s", a.settings.Plan, start.Format(time.RFC3339Nano))
+	if a.sameStart > 1 {
+		id += fmt.Sprintf(":%d", a.sameStart)
+	}
+	a.rollOver(id, cause)
 	if a.planGrant != nil {
 		a.planGrant.forgotten, a.planGrant = true, nil
 	}
 	if a.terms.Grant != nil {
-		priority := uint8(100)
-		if a.terms.Grant.Priority != nil {
-			priority = *a.terms.Grant.Priority
-		}
-		id := fmt.Sprintf("plan:%s:%s", a.settings.Plan, start.Format(time.RFC3339Nano))
-		if a.sameStart > 1 {
-			id += fmt.Sprintf(":%d", a.sameStart)
-		}
 		a.planGrant = &naiveGrant{GrantBalance: events.GrantBalance{
-			ID: id, Amount: a.terms.Grant.Amount, Priority: priority,
+			ID: id, Amount: a.terms.Grant.Amount, Priority: planPriority(a.terms),
 			EffectiveAt: start, ExpiresAt: a.period.End, Source: events.SourcePlan,
-		}}
+		}, carry: a.terms.Grant.Rollover}
 		a.began = true
 		a.grants = append(a.grants, a.planGrant)
 		a.activate(a.planGrant)

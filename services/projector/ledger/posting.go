@@ -22,6 +22,7 @@ type PostingKind string
 const (
 	PostingExpire   PostingKind = "expire"   // a grant reached its end
 	PostingForgive  PostingKind = "forgive"  // overage forgiven at a new period
+	PostingRollover PostingKind = "rollover" // what was left of a period was carried into the next
 	PostingPeriod   PostingKind = "period"   // a period began and its plan's grant was issued
 	PostingActivate PostingKind = "activate" // a grant reached its effective time
 

@@ -22,11 +22,17 @@ type item struct {
 
 // history draws a random run of entries: all kinds, three accounts, times that
 // mostly move on by anything from nothing to months, and now and then back.
+// Half of them begin with an account on a plan with periods and a grant, which
+// entries drawn alone seldom come to.
 func history(t *rapid.T) []item {
 	steps := []time.Duration{0, 0, 0, time.Microsecond, time.Minute, 30 * time.Minute, time.Hour, 12 * time.Hour, 24 * time.Hour, 9 * 24 * time.Hour, 70 * 24 * time.Hour, -time.Hour}
 	now := time.Date(2026, 1, 29, 0, 0, 0, 0, time.UTC)
 	point := ledger.Point{Sequence: 1, Index: -1}
 	items := make([]item, rapid.IntRange(1, 60).Draw(t, "entries"))
+	var first []events.Entry
+	if rapid.Bool().Draw(t, "on a plan") {
+		first = onAPlan(t)
+	}
 	for i := range items {
 		if i > 0 && rapid.Bool().Draw(t, "same message") {
 			point.Index++
@@ -36,8 +42,21 @@ func history(t *rapid.T) []item {
 			point.Time = now
 		}
 		items[i] = item{point: point, entry: entry(t, now)}
+		if i < len(first) {
+			items[i].entry = first[i]
+		}
 	}
 	return items
+}
+
+func onAPlan(t *rapid.T) []events.Entry {
+	terms := someTerms(t)
+	terms.Period = rapid.SampledFrom([]string{"day", "day", "PT1H", "month"}).Draw(t, "period of the plan")
+	terms.Grant = planGrant(t)
+	return []events.Entry{
+		{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "p", Terms: terms}},
+		{Kind: events.EntryAccount, Account: "ada", Settings: &events.Account{ID: "ada", Plan: "p"}},
+	}
 }
 
 func entry(t *rapid.T, now time.Time) events.Entry {
@@ -62,7 +81,7 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 	case events.EntryVoid:
 		e.Void = &events.Void{Grant: rapid.OneOf(
 			rapid.StringMatching("g[0-9a-f]"),
-			rapid.SampledFrom([]string{"plan:p:2026-01-29T00:00:00Z", "plan:q:2026-01-29T00:00:00Z", "plan::2026-01-29T00:00:00Z"}),
+			rapid.SampledFrom([]string{"plan:p:2026-01-29T00:00:00Z", "plan:q:2026-01-29T00:00:00Z", "plan::2026-01-29T00:00:00Z", "plan:p:2026-01-30T00:00:00Z:rollover"}),
 		).Draw(t, "void")}
 	case events.EntryAccount:
 		e.Settings = &events.Account{ID: account, Plan: rapid.SampledFrom([]string{"", "p", "p", "q"}).Draw(t, "plan")}
@@ -105,12 +124,26 @@ func someTerms(t *rapid.T) events.Terms {
 		}).Draw(t, "thresholds"),
 	}
 	if rapid.Bool().Draw(t, "grants") {
-		terms.Grant = &events.PlanGrant{Amount: amount(t, 1), Priority: rapid.SampledFrom([]*uint8{nil, new(uint8(50))}).Draw(t, "plan priority")}
+		terms.Grant = planGrant(t)
 	}
 	if rapid.Bool().Draw(t, "stops") {
 		terms.HardStopAt = new(events.Credits(rapid.Int64Range(0, 4e6).Draw(t, "hard stop")))
 	}
 	return terms
+}
+
+func planGrant(t *rapid.T) *events.PlanGrant {
+	g := &events.PlanGrant{Amount: amount(t, 1), Priority: rapid.SampledFrom([]*uint8{nil, new(uint8(50))}).Draw(t, "plan priority")}
+	g.Rollover = someRollover(t, g.Amount)
+	return g
+}
+
+func someRollover(t *rapid.T, amount events.Credits) *events.Rollover {
+	if rapid.Bool().Draw(t, "lost at the end") {
+		return nil
+	}
+	most := events.Credits(rapid.SampledFrom([]int64{1, 3e6, 8e6, 30e6}).Draw(t, "rollover max"))
+	return &events.Rollover{Min: events.Credits(rapid.Int64Range(0, int64(min(most, amount))).Draw(t, "rollover min")), Max: most}
 }
 
 func TestAgreesWithANaiveFold(t *testing.T) {

@@ -82,9 +82,7 @@ func (x *step) closePeriod() {
 	if c == nil || !c.running {
 		return
 	}
-	if f := x.state.known[grantKey(x.account.id, c.grant)]; f.open != nil {
-		x.expire(f.open, x.now)
-	}
+	x.expireOfPeriod(x.now)
 	x.account.leavePeriod(x.now)
 }
 

@@ -18,7 +18,7 @@ import (
 // writes down what they print.
 //
 //	fold                 one entry a line, printing its postings:
-//	                       plan NAME [period= grant= priority= thresholds=(…) hard_stop= overage=]
+//	                       plan NAME [period= grant= priority= rollover=(MIN,MAX) thresholds=(…) hard_stop= overage=]
 //	                       account ID [plan= started= and all that plan takes]
 //	                       grant ID GRANT AMOUNT [priority= effective= expires= source= note=]
 //	                       debit ID AMOUNT
@@ -187,6 +187,9 @@ func termsOf(t *testing.T, options map[string][]string) events.Terms {
 	if v, ok := options["grant"]; ok {
 		terms.Grant = &events.PlanGrant{Amount: events.MustCredits(v[0])}
 	}
+	if v, ok := options["rollover"]; ok {
+		terms.Grant.Rollover = rolloverOf(v)
+	}
 	if v, ok := options["priority"]; ok {
 		terms.Grant.Priority = priorityOf(t, v[0])
 	}
@@ -195,6 +198,11 @@ func termsOf(t *testing.T, options map[string][]string) events.Terms {
 		terms.HardStopAt = &hardStop
 	}
 	return terms
+}
+
+// rolloverOf reads (MIN,MAX).
+func rolloverOf(values []string) *events.Rollover {
+	return &events.Rollover{Min: events.MustCredits(values[0]), Max: events.MustCredits(values[1])}
 }
 
 func priorityOf(t *testing.T, text string) *uint8 {

@@ -16,6 +16,7 @@ type terms struct {
 	period   period
 	grant    events.Credits // 0 for none
 	priority uint8          // of the grant
+	rollover rollover       // of the grant
 	levels   []threshold    // as written, the hard stop last
 }
 
@@ -43,8 +44,8 @@ func checkTerms(t events.Terms) string {
 	if t.Overage != "" && t.Overage != events.OverageHard {
 		return "overage: expected hard; nothing else is supported yet"
 	}
-	if g := t.Grant; g != nil && (g.Amount <= 0 || g.Amount > events.MaxCredits) {
-		return "grant: expected an amount of more than 0 and at most " + events.MaxCredits.String()
+	if fault := checkPlanGrant(t.Grant); fault != "" {
+		return fault
 	}
 	if h := t.HardStopAt; h != nil && (*h < 0 || *h > events.MaxCredits) {
 		return "hard_stop_at: expected 0 to " + events.MaxCredits.String()
@@ -59,6 +60,19 @@ func checkTerms(t events.Terms) string {
 		if slices.Contains(t.Thresholds[:i], text) {
 			return "thresholds: expected each once"
 		}
+	}
+	return ""
+}
+
+func checkPlanGrant(g *events.PlanGrant) string {
+	switch {
+	case g == nil:
+		return ""
+	case g.Amount <= 0 || g.Amount > events.MaxCredits:
+		return "grant: expected an amount of more than 0 and at most " + events.MaxCredits.String()
+	}
+	if fault := checkRollover(g.Rollover, g.Amount); fault != "" {
+		return "grant." + fault
 	}
 	return ""
 }
@@ -94,6 +108,7 @@ func compile(t events.Terms) *terms {
 	if t.Grant != nil && compiled.period.some() {
 		compiled.grant = t.Grant.Amount
 		compiled.priority = priorityOf(t.Grant.Priority)
+		compiled.rollover = rolloverOf(t.Grant.Rollover)
 	}
 	texts := t.Thresholds
 	if len(texts) == 0 {
@@ -115,7 +130,7 @@ func compile(t events.Terms) *terms {
 // samePeriods reports whether t and u have the same periods with the same
 // grants.
 func (t *terms) samePeriods(u *terms) bool {
-	return t.period == u.period && t.grant == u.grant && t.priority == u.priority
+	return t.period == u.period && t.grant == u.grant && t.priority == u.priority && t.rollover == u.rollover
 }
 
 // parseThreshold reads "20%", at most 100, or an amount of credits.
@@ -150,6 +165,8 @@ func appendTerms(b []byte, t *terms) []byte {
 	b = binary.AppendUvarint(b, uint64(t.period.length))
 	b = binary.AppendUvarint(b, uint64(t.grant))
 	b = append(b, t.priority)
+	b = binary.AppendUvarint(b, uint64(t.rollover.min))
+	b = binary.AppendUvarint(b, uint64(t.rollover.max))
 	last := len(t.levels) - 1
 	b = binary.AppendUvarint(b, uint64(t.levels[last].amount))
 	for _, l := range t.levels[:last] {
@@ -177,6 +194,7 @@ func parseTerms(said string) (*terms, bool) {
 	}
 	t := &terms{period: period{months: int(months), length: micros(length)}, grant: events.Credits(amount), priority: rest[0]}
 	rest = rest[1:]
+	t.rollover = rollover{min: events.Credits(number()), max: events.Credits(number())}
 	stop := events.Credits(number())
 	for len(rest) > 0 && len(t.levels) <= thresholdsMax {
 		size := min(number(), uint64(len(rest)))
@@ -187,7 +205,7 @@ func parseTerms(said string) (*terms, bool) {
 		t.levels, rest = append(t.levels, l), rest[size:]
 	}
 	t.levels = append(t.levels, threshold{kind: events.SignalExhausted, text: stop.String(), amount: stop})
-	sound := t.period.sound() && between(t.grant) && between(stop) &&
+	sound := t.period.sound() && between(t.grant) && between(stop) && t.rollover.sound(t.grant) &&
 		len(t.levels) > 1 && len(t.levels) <= thresholdsMax+1 && (t.grant == 0 || t.period.some())
 	return t, sound && string(appendTerms(nil, t)) == said
 }

@@ -19,6 +19,9 @@ type cycle struct {
 	nth    int    // how many periods began at start
 
 	grant string // the last plan grant's id; "" if there was none
+
+	rollover rollover // of the running period's plan grant
+	rolled   string   // the id of the last grant that was carried into a period; "" if there was none
 }
 
 // byExpiry is the order in which grants expire.
@@ -138,6 +141,9 @@ func (x *step) endPeriod(at micros) {
 		x.end(p)
 	}
 	a.leavePeriod(at)
+	if a.cycle.starts != at {
+		x.expireOfPeriod(at) // there is no period to carry anything into
+	}
 }
 
 // leavePeriod ends the running period. The next one starts at the same time,
@@ -166,8 +172,9 @@ func (x *step) startPeriod(at micros) {
 		c.nth = 1
 	}
 	c.running, c.start, c.end, c.granted = true, start, end, 0
-	p := x.begin(PostingPeriod, at)
 	a.rebase()
+	x.rollOver(at)
+	p := x.begin(PostingPeriod, at)
 	x.issuePlanGrant(p)
 	x.end(p)
 }
@@ -177,19 +184,23 @@ func (x *step) startPeriod(at micros) {
 // it is closed, and is forgotten now: its id cannot come again.
 func (x *step) issuePlanGrant(p *Posting) {
 	a, c := x.account, x.account.cycle
-	if c.grant != "" {
-		delete(x.state.known, grantKey(a.id, c.grant))
-		c.grant = ""
-	}
+	x.forget(&c.grant)
 	if _, err := a.granted.Add(a.terms.grant); a.terms.grant == 0 || err != nil {
 		return
 	}
-	c.grant = planIDPrefix + a.settings.content.Plan + ":" + c.start.time().Format(time.RFC3339Nano)
-	if c.nth > 1 {
-		c.grant += ":" + strconv.Itoa(c.nth)
-	}
+	c.grant = a.periodGrantID()
 	x.issue(p, &grant{
 		id: c.grant, amount: a.terms.grant, priority: a.terms.priority,
 		effective: c.start, expires: c.end, source: events.SourcePlan,
 	}, fate{})
+}
+
+// periodGrantID names the plan's grant of the running period.
+func (a *account) periodGrantID() string {
+	c := a.cycle
+	id := planIDPrefix + a.settings.content.Plan + ":" + c.start.time().Format(time.RFC3339Nano)
+	if c.nth > 1 {
+		id += ":" + strconv.Itoa(c.nth)
+	}
+	return id
 }

@@ -1,0 +1,92 @@
+package ledger_test
+
+import (
+	"fmt"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// ofPeriod lists the grants of the running or last period, older first.
+func (a *naiveAccount) ofPeriod() (grants []*naiveGrant) {
+	for _, g := range []*naiveGrant{a.carried, a.planGrant} {
+		if g != nil {
+			grants = append(grants, g)
+		}
+	}
+	return grants
+}
+
+// expireOfPeriod ends a period that is followed by none.
+func (a *naiveAccount) expireOfPeriod(cause events.Cause) {
+	for _, g := range a.ofPeriod() {
+		if g.left() > 0 {
+			g.expired += g.left()
+			a.evaluate(cause)
+		}
+		g.carry = nil
+	}
+}
+
+// rollOver carries what is left of the last period into the grant that id names
+// with :rollover.
+func (a *naiveAccount) rollOver(id string, cause events.Cause) {
+	var rule *events.Rollover
+	var left events.Credits
+	if a.planGrant != nil {
+		rule = a.planGrant.carry
+	}
+	for _, g := range a.ofPeriod() {
+		left += g.left()
+	}
+	if a.carried != nil {
+		a.carried.forgotten = true
+	}
+	old := a.ofPeriod()
+	a.carried = nil
+	if rule == nil {
+		return
+	}
+	a.planGrant.carry = nil
+	carried := left
+	if carried < rule.Min {
+		carried = rule.Min
+	}
+	if carried > rule.Max {
+		carried = rule.Max
+	}
+	lost := max(0, left-carried)
+	for _, g := range old { // whichever loses it, the sums are the same
+		g.carry = nil
+		part := min(lost, g.left())
+		g.expired += part
+		lost -= part
+		g.movedOut += g.left()
+	}
+	if carried == 0 {
+		return
+	}
+	a.carried = &naiveGrant{GrantBalance: events.GrantBalance{
+		ID: id + ":rollover", Amount: carried, Priority: planPriority(a.terms),
+		EffectiveAt: a.period.Start, ExpiresAt: a.period.End, Source: events.SourcePlan,
+	}, movedIn: min(left, carried)}
+	if a.terms.Grant != nil {
+		a.carried.carry = a.terms.Grant.Rollover
+	}
+	a.grants = append(a.grants, a.carried)
+	a.activate(a.carried)
+	a.evaluate(cause)
+}
+
+func planPriority(t events.Terms) uint8 {
+	if t.Grant == nil || t.Grant.Priority == nil {
+		return 100
+	}
+	return *t.Grant.Priority
+}
+
+func carryOf(g *events.PlanGrant) string {
+	if g.Rollover == nil {
+		return "nothing"
+	}
+	return fmt.Sprint(*g.Rollover)
+}
