@@ -28,10 +28,13 @@ type chunk struct {
 	span        events.Span
 	entries     []events.Entry
 	deadLetters []events.DeadLetter
-	keys        []dedup.Key // of entries
+	keys        []dedup.Key  // of entries
+	totals      dedup.Totals // of the counters that they move, after them
 	bytes       int
 	head        []byte // of its encoding, as soon as it is encoded
 }
+
+func newChunk() *chunk { return &chunk{totals: dedup.Totals{}} }
 
 func (c *chunk) empty() bool { return c.span.Events == 0 }
 

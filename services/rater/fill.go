@@ -92,11 +92,12 @@ func (f *filler) settle(ctx context.Context, index int) error {
 		return err
 	}
 	f.add(key)
-	f.chunk.charge(item.Usage, events.Debit{
+	debit := events.Debit{
 		Source: item.Usage.Source, ID: item.Usage.ID, Time: item.Usage.Time, Data: item.Usage.Data, Position: at,
 		Amount: charge.Amount, Card: card.Name(), Version: card.Version(), Rule: charge.Rule, Arithmetic: charge.Arithmetic,
-	}, key, len(item.Raw))
-	return nil
+	}
+	f.chunk.charge(item.Usage, debit, key, len(item.Raw))
+	return f.count(item.Usage.Account, &debit, f.chunk.totals)
 }
 
 // checkTime compares the time of u with the time in the stream, so that every run

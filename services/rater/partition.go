@@ -156,13 +156,13 @@ func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lo
 	save, verify := time.NewTicker(saveEvery), time.NewTicker(verifyEvery)
 	defer save.Stop()
 	defer verify.Stop()
-	f := &filler{partition: p, chunk: &chunk{}}
+	f := &filler{partition: p, chunk: newChunk()}
 	for {
 		if err := f.fill(ctx, messages); err != nil {
 			return err
 		}
 		if writing == nil && !f.chunk.empty() {
-			writing, f.chunk = f.chunk, &chunk{}
+			writing, f.chunk = f.chunk, newChunk()
 			go p.write(ctx, writing, results)
 			continue
 		}

@@ -30,33 +30,49 @@ func (p *partition) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	from, err := p.windowStart(last)
+	matters, err := p.windowOf(last)
 	if err != nil {
 		return err
 	}
-	why, err := p.distrust(ctx, from)
+	why, err := p.distrust(ctx, matters)
 	if err != nil {
 		return err
 	}
 	if why != "" {
 		p.rebuild(why)
-		if err := p.index.Clear(); err != nil {
+	}
+	if why != "" || p.index.State().Mark.Sequence == 0 {
+		if err := p.index.Clear(matters.from()); err != nil {
 			return err
 		}
 	}
-	c := catchUp{partition: p, last: last, from: from}
+	c := catchUp{partition: p, last: last, from: matters.from()}
 	if err = c.run(ctx); errors.Is(err, errGoesBack) {
 		p.rebuild(err.Error())
-		if err := p.index.Clear(); err != nil {
+		if err := p.index.Clear(matters.from()); err != nil {
 			return err
 		}
-		c = catchUp{partition: p, last: last, from: from}
+		c = catchUp{partition: p, last: last, from: matters.from()}
 		err = c.run(ctx)
 	}
 	if err != nil {
 		return err
 	}
 	return p.index.Expire(p.position.StoredAt)
+}
+
+// window says since when the ledger's messages matter; the zero time means all.
+type window struct {
+	keys     time.Time // to whether an event is known
+	counters time.Time // to what a tier counter stands at
+	tiered   bool      // some version of the rate card has tiers
+}
+
+func (w window) from() time.Time {
+	if w.tiered && w.counters.Before(w.keys) {
+		return w.counters
+	}
+	return w.keys
 }
 
 func (p *partition) lastOwn(ctx context.Context) (stream.Message, error) {
@@ -66,29 +82,36 @@ func (p *partition) lastOwn(ctx context.Context) (stream.Message, error) {
 	return last, err
 }
 
-// windowStart returns since when the ledger's messages matter to whether an
-// event is known, when last is the newest of the partition's own: the usage read
-// next was stored no earlier than what last settled. The zero time means all.
-func (p *partition) windowStart(last stream.Message) (time.Time, error) {
+// windowOf returns what matters to the usage that is read next, when last is the
+// newest of the partition's own ledger messages: it was stored no earlier than
+// what last settled.
+func (p *partition) windowOf(last stream.Message) (w window, err error) {
+	since, tiered := p.cards.current().TieredSince()
+	w.tiered = tiered
 	if last.Sequence == 0 {
-		return time.Time{}, nil
+		return w, nil
 	}
 	c, err := decodeOwn(last)
 	if err != nil {
-		return time.Time{}, err
+		return w, err
 	}
 	stored := c.Span.Through.StoredAt
 	if stored.IsZero() {
-		return time.Time{}, nil
+		return w, nil
 	}
 	if last.Time.Before(stored) { // by clocks that differ
 		stored = last.Time
 	}
-	return stored.Add(-p.identity().Window()), nil
+	id := p.identity()
+	w.keys, w.counters = stored.Add(-id.Window()), stored.Add(-id.Reach())
+	if ahead := since.Add(-id.Window() + id.Horizon); !since.IsZero() && ahead.After(w.counters) {
+		w.counters = ahead // nothing was counted before
+	}
+	return w, nil
 }
 
 // distrust says why the index cannot be built on, if it cannot.
-func (p *partition) distrust(ctx context.Context, from time.Time) (why string, err error) {
+func (p *partition) distrust(ctx context.Context, matters window) (why string, err error) {
 	mark := p.index.State().Mark
 	err = verified(ctx, p.ledger, mark)
 	var rewound *stream.RewindError
@@ -99,8 +122,12 @@ func (p *partition) distrust(ctx context.Context, from time.Time) (why string, e
 			rewound.Found.Sequence, rewound.Found.StoredAt.UTC().Format(time.RFC3339Nano)), nil
 	case err != nil:
 		return "", err
-	case mark.Sequence != 0 && mark.StoredAt.Before(from):
+	case mark.Sequence == 0:
+		return "", nil
+	case mark.StoredAt.Before(matters.from()):
 		return fmt.Sprintf("it ends at %s, before the horizon", mark.StoredAt.UTC().Format(time.RFC3339)), nil
+	case matters.tiered && p.index.Since().After(matters.counters):
+		return fmt.Sprintf("its counters begin at %s, after the tiers they are for", p.index.Since().UTC().Format(time.RFC3339)), nil
 	}
 	return "", nil
 }
@@ -114,14 +141,15 @@ type catchUp struct {
 	whole  bool // the index held nothing, so that all that matters is read
 	first  bool // nothing is read yet of the whole
 	keys   []dedup.Key
-	unsent dedup.State // the place of keys
+	moved  dedup.Totals
+	unsent dedup.State // the place of keys and moved
 	told   time.Time
 }
 
 // run reads up to the newest message.
 func (c *catchUp) run(ctx context.Context) error {
 	state := c.index.State()
-	c.position, c.fence, c.told = state.Position, state.Mark.Sequence, time.Now()
+	c.position, c.fence, c.told, c.moved = state.Position, state.Mark.Sequence, time.Now(), dedup.Totals{}
 	if c.last.Sequence <= c.fence {
 		return nil
 	}
@@ -182,6 +210,9 @@ func (c *catchUp) adopt(m stream.Message) error {
 	}
 	for _, e := range chunk.Entries {
 		c.keys = append(c.keys, dedup.KeyOf(e.Debit.Source, e.Debit.ID))
+		if err := c.count(e.Account, e.Debit, c.moved); err != nil {
+			return err
+		}
 	}
 	c.first, c.position, c.fence = false, through, m.Sequence
 	c.unsent = dedup.State{Mark: stream.MarkOf(m), Position: through}
@@ -195,9 +226,12 @@ func (c *catchUp) flush() error {
 	if c.unsent.Mark.Sequence == 0 {
 		return nil
 	}
-	if err := c.index.Commit(c.keys, c.unsent); err != nil {
+	if err := c.index.Commit(c.keys, c.moved, c.unsent); err != nil {
 		return err
 	}
+	c.totals.settle(c.moved)
+	c.totals.saved()
+	clear(c.moved)
 	c.keys, c.unsent = c.keys[:0], dedup.State{}
 	return nil
 }

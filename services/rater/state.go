@@ -26,15 +26,17 @@ type recent struct {
 	keys    map[dedup.Key]struct{} // also those of chunks that are being filled and written
 	unsaved []dedup.Key            // of chunks that are in the ledger
 	head    []byte                 // of the last of them; nil when there is none
+	totals  totals
 }
 
-func (r *recent) forget() { *r = recent{keys: map[dedup.Key]struct{}{}} }
+func (r *recent) forget() { *r = recent{keys: map[dedup.Key]struct{}{}, totals: newTotals()} }
 
 func (r *recent) add(k dedup.Key) { r.keys[k] = struct{}{} }
 
 // settle notes that c is in the ledger.
 func (r *recent) settle(c *chunk) {
 	r.unsaved, r.head = append(r.unsaved, c.keys...), c.head
+	r.totals.settle(c.totals)
 }
 
 // saved notes that the index holds what is in the ledger.
@@ -43,6 +45,7 @@ func (r *recent) saved() {
 		delete(r.keys, k)
 	}
 	r.unsaved, r.head = r.unsaved[:0], nil
+	r.totals.saved()
 }
 
 // has reports whether the event of k is charged, or is being.
@@ -76,7 +79,7 @@ func (p *partition) save(ctx context.Context) error {
 	if !ok || m.Subject != p.subject || !bytes.HasPrefix(m.Data, p.head) {
 		return fmt.Errorf("%w: message %d is another", errMoved, p.fence)
 	}
-	if err := p.index.Commit(p.unsaved, dedup.State{Mark: stream.MarkOf(m), Position: p.position}); err != nil {
+	if err := p.index.Commit(p.unsaved, p.totals.unsaved, dedup.State{Mark: stream.MarkOf(m), Position: p.position}); err != nil {
 		return err
 	}
 	p.saved()

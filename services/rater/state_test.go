@@ -150,7 +150,7 @@ func (w *world) replaceWith(dir string, id dedup.Identity, sequence uint64, stor
 	w.must(err)
 	s := dedup.State{Position: events.Position{Sequence: sequence, StoredAt: stored}}
 	s.Mark.Sequence, s.Mark.StoredAt = sequence, stored
-	w.must(x.Commit([]dedup.Key{dedup.KeyOf("/test", "c")}, s))
+	w.must(x.Commit([]dedup.Key{dedup.KeyOf("/test", "c")}, nil, s))
 	w.must(x.Close())
 }
 

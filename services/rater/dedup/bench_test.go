@@ -90,7 +90,7 @@ func fillIndex(b *testing.B, x *Index, ids int) {
 			continue
 		}
 		at := start.Add(time.Duration(float64(x.identity.Horizon) * float64(n) / float64(ids)))
-		if err := x.Commit(keys, State{Mark: stream.Mark{Sequence: uint64(n), StoredAt: at}}); err != nil {
+		if err := x.Commit(keys, nil, State{Mark: stream.Mark{Sequence: uint64(n), StoredAt: at}}); err != nil {
 			b.Fatal(err)
 		}
 		keys = keys[:0]

@@ -1,5 +1,6 @@
 // Package dedup remembers which usage events of a partition are charged, on
-// disk, for as long as one sent again could still be taken.
+// disk, for as long as one sent again could still be taken. Beside them, and
+// committed with them, it keeps the tier counters of the partition's accounts.
 //
 // An index is derived: the LEDGER says what is charged, and what an index lacks
 // is read from there. So nobody waits for a sync, and an index that is damaged,

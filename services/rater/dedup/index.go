@@ -77,9 +77,9 @@ func (x *Index) Has(k Key) (bool, error) {
 	return false, nil
 }
 
-// Commit remembers keys, of events that the ledger message at s.Mark or earlier
-// ones charge, and moves to s; both or neither. It costs no sync.
-func (x *Index) Commit(keys []Key, s State) error {
+// Commit remembers keys and totals, of events that the ledger message at s.Mark
+// or earlier ones charge, and moves to s; all or nothing. It costs no sync.
+func (x *Index) Commit(keys []Key, totals Totals, s State) error {
 	next := x.record
 	next.State, next.Known = s, maps.Clone(x.record.Known)
 	g := x.identity.generationOf(s.Mark.StoredAt)
@@ -94,7 +94,7 @@ func (x *Index) Commit(keys []Key, s State) error {
 				return err
 			}
 		}
-		return nil
+		return totals.put(b)
 	})
 	if err == nil && len(keys) > 0 {
 		known := &x.find(g).known
@@ -116,15 +116,22 @@ func (x *Index) find(g generation) *live {
 }
 
 // Expire forgets the generations that no event stored at now or later could
-// have been charged in and still be taken.
+// have been charged in and still be taken, and the counters that none could
+// move.
 func (x *Index) Expire(now time.Time) error {
 	next := x.record
 	next.Known = maps.Clone(x.record.Known)
 	maps.DeleteFunc(next.Known, func(g generation, _ int64) bool { return x.identity.forgettable(g, now) })
-	if len(next.Known) == len(x.record.Known) {
+	if oldest := now.Add(-x.identity.Reach()).UTC(); oldest.Sub(next.Oldest) > expireEvery {
+		next.Oldest = oldest
+	}
+	if len(next.Known) == len(x.record.Known) && next.Oldest.Equal(x.record.Oldest) {
 		return nil
 	}
 	return x.write(next, func(b *pebble.Batch) error {
+		if err := b.DeleteRange(countersFrom(time.Time{}), countersFrom(next.Oldest), nil); err != nil {
+			return err
+		}
 		for g := range x.record.Known {
 			if _, kept := next.Known[g]; kept {
 				continue
@@ -138,10 +145,12 @@ func (x *Index) Expire(now time.Time) error {
 }
 
 // Clear forgets everything and goes back to the beginning. A crash does not
-// bring back what was cleared.
-func (x *Index) Clear() error {
-	err := x.write(record{Format: format, Identity: x.identity, Known: map[generation]int64{}}, func(b *pebble.Batch) error {
-		return b.DeleteRange([]byte{kindEvent}, []byte{kindEvent + 1}, nil)
+// bring back what was cleared. What is committed next must add up the ledger
+// from since on, the zero time being its beginning.
+func (x *Index) Clear(since time.Time) error {
+	empty := record{Format: format, Identity: x.identity, Known: map[generation]int64{}, Since: since}
+	err := x.write(empty, func(b *pebble.Batch) error {
+		return b.DeleteRange([]byte{kindEvent}, []byte{kindCount + 1}, nil)
 	})
 	if err == nil {
 		err = x.flush()

@@ -78,7 +78,7 @@ func (r *rig) commit(s State, ids ...string) {
 	for i, id := range ids {
 		keys[i] = KeyOf("/s", id)
 	}
-	r.must(r.x.Commit(keys, s))
+	r.must(r.x.Commit(keys, nil, s))
 }
 
 // want checks the state, and which ids are known.
@@ -132,7 +132,7 @@ func TestAnIndexIsForgottenAsAWhole(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.commit(at(1, noon), "a", "b")
-	r.must(r.x.Clear())
+	r.must(r.x.Clear(time.Time{}))
 	r.want(State{}, "", "a b")
 	r.commit(at(1, noon), "b")
 	r.want(at(1, noon), "b", "a")
@@ -176,7 +176,7 @@ func TestAnIndexOfSomethingElseIsRemoved(t *testing.T) {
 		"partition 3 of 16, not 3 of 32":    func(id *Identity) { id.Partitions = 32 },
 		"horizon 8h0m0s, not 9h0m0s":        func(id *Identity) { id.Horizon = 9 * time.Hour },
 		"max-ahead 5m0s, not 1m0s":          func(id *Identity) { id.MaxAhead = time.Minute },
-		"it is of format 7, not 1":          nil,
+		"it is of format 7, not 2":          nil,
 		"its state is damaged: unexpected ": nil,
 	} {
 		t.Run(want, func(t *testing.T) {
@@ -226,7 +226,7 @@ func TestDamageIsNoticedAndNeverForgetsQuietly(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := range ids {
-			if err := x.Commit([]Key{numbered(n)}, at(uint64(n+1), noon.Add(time.Duration(n)*time.Minute))); err != nil {
+			if err := x.Commit([]Key{numbered(n)}, nil, at(uint64(n+1), noon.Add(time.Duration(n)*time.Minute))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -307,7 +307,7 @@ func usable(t *testing.T, folder string, cache *Cache, ids int, name string) boo
 		t.Errorf("%s: %d ids are forgotten, and nobody is told", name, forgotten)
 	}
 	if !usable && x.Broken() {
-		if _, err := x.Has(numbered(0)); err == nil && x.Commit(nil, at(1, noon)) == nil {
+		if _, err := x.Has(numbered(0)); err == nil && x.Commit(nil, nil, at(1, noon)) == nil {
 			t.Errorf("%s: a broken index goes on", name)
 		}
 	}
@@ -334,13 +334,13 @@ func TestAFullDiskEndsTheUseOfAnIndexAndLosesNothingThatItStoodAt(t *testing.T) 
 	for name, write := range map[string]func(*Index) error{
 		"while it is written": func(x *Index) (err error) { // until what is in memory must go to disk
 			for n := 0; n < 100_000 && err == nil; n++ {
-				err = x.Commit([]Key{numbered(2 * n), numbered(2*n + 1)}, at(uint64(n+2), noon))
+				err = x.Commit([]Key{numbered(2 * n), numbered(2*n + 1)}, nil, at(uint64(n+2), noon))
 			}
 			return err
 		},
-		"when it is cleared": (*Index).Clear,
+		"when it is cleared": func(x *Index) error { return x.Clear(time.Time{}) },
 		"when it is closed": func(x *Index) error {
-			if err := x.Commit([]Key{numbered(1)}, at(2, noon)); err != nil {
+			if err := x.Commit([]Key{numbered(1)}, nil, at(2, noon)); err != nil {
 				return err
 			}
 			return x.flush()

@@ -17,9 +17,13 @@ type model struct {
 	expired time.Time
 }
 
+// counted is the counter that a model has. It is not forgotten in a test's time.
+var counted = CounterKeyOf("a", noon, searches)
+
 type modelState struct {
 	State
-	keys int // charged by then
+	keys  int   // charged by then
+	total int64 // of the one counter
 }
 
 func (m *model) last() modelState { return m.states[len(m.states)-1] }
@@ -38,6 +42,9 @@ func (m *model) rewind(t *rapid.T, s State) {
 func (m *model) check(t *rapid.T, x *Index) {
 	if x.State() != m.last().State {
 		t.Fatalf("the index stands at %+v, want %+v", x.State(), m.last().State)
+	}
+	if got, err := x.Total(counted); err != nil || got != total(m.last().total) {
+		t.Fatalf("the counter stands at %v, %v; want %d", got, err, m.last().total)
 	}
 	for n, charged := range m.keys {
 		has, err := x.Has(numbered(n))
@@ -97,8 +104,9 @@ func TestAnIndexAgreesWithANaiveOneOverCrashes(t *testing.T) {
 					m.keys = append(m.keys, now)
 				}
 				s := at(m.last().Mark.Sequence+1, now)
-				must(x.Commit(keys, s))
-				m.states = append(m.states, modelState{s, len(m.keys)})
+				sum := m.last().total + rapid.Int64Range(0, 3).Draw(t, "counted")
+				must(x.Commit(keys, Totals{counted: total(sum)}, s))
+				m.states = append(m.states, modelState{s, len(m.keys), sum})
 			},
 			"expire": func(t *rapid.T) {
 				m.expired = now
@@ -106,7 +114,7 @@ func TestAnIndexAgreesWithANaiveOneOverCrashes(t *testing.T) {
 			},
 			"flush": func(*rapid.T) { must(x.db.Flush()) },
 			"clear": func(*rapid.T) {
-				must(x.Clear())
+				must(x.Clear(time.Time{}))
 				m.states, m.keys = make([]modelState, 1), nil
 			},
 			"stop cleanly": func(*rapid.T) {

@@ -10,7 +10,7 @@ import (
 )
 
 // format is the version of what is on disk; another one is not read.
-const format = 1
+const format = 2
 
 // Identity says whose events an index remembers and for how long. An index of
 // another identity is not used.
@@ -39,6 +39,11 @@ type record struct {
 	State
 	// Known counts the keys of each generation.
 	Known map[generation]int64 `json:"known"`
+	// Since is how far back counters go: ledger messages stored before it are
+	// not in them.
+	Since time.Time `json:"since,omitzero"`
+	// Counters of billing periods that started before Oldest are forgotten.
+	Oldest time.Time `json:"oldest,omitzero"`
 }
 
 // mismatch says in which way a record is not of id, empty when it is.

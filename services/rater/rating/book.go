@@ -30,3 +30,14 @@ func (b Book) At(t time.Time) (*Card, bool) {
 	}
 	return nil, false
 }
+
+// TieredSince returns when the first version with tiers came into force, the
+// zero time being always; ok is false when none has any.
+func (b Book) TieredSince() (since time.Time, ok bool) {
+	for _, c := range b.cards {
+		if c.tiered {
+			return c.effectiveFrom, true
+		}
+	}
+	return time.Time{}, false
+}

@@ -20,6 +20,7 @@ type Card struct {
 	effectiveFrom time.Time
 	rounding      events.Rounding
 	rules         []rule
+	tiered        bool
 }
 
 type rule struct {
