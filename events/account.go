@@ -16,19 +16,30 @@ type Terms struct {
 	Period string `json:"period,omitzero"`
 	// Grant is issued at the start of each period and expires at its end.
 	Grant *PlanGrant `json:"grant,omitzero"`
-	// Overage is what happens to usage no grant covers: "hard" records it as
-	// overage and tells the account to stop.
+	// Overage is what becomes of usage no grant covers. It is always recorded
+	// as overage. With "hard", the default, the account is exhausted at
+	// HardStopAt, with "soft" when it owes OverageLimit, with "postpaid" never.
 	Overage string `json:"overage,omitzero"`
+	// OverageLimit is the overage at or above which a soft account is
+	// exhausted: more than 0.
+	OverageLimit *Credits `json:"overage_limit,omitzero"`
+	// PreserveOverage has overage stay owed at a new period, whose grants repay
+	// it; by default it is forgiven.
+	PreserveOverage *bool `json:"preserve_overage,omitzero"`
 	// Thresholds are the levels of available credits at or below which the
 	// account is low: "20%" of what was granted in the period, or credits.
 	Thresholds []string `json:"thresholds,omitempty"`
-	// HardStopAt is the level of available credits at or below which the
-	// account is exhausted; default 0.
+	// HardStopAt is the level of available credits at or below which an account
+	// with hard overage is exhausted; default 0.
 	HardStopAt *Credits `json:"hard_stop_at,omitzero"`
 }
 
-// OverageHard is the default Terms.Overage.
-const OverageHard = "hard"
+// The values of Terms.Overage.
+const (
+	OverageHard     = "hard"
+	OverageSoft     = "soft"
+	OveragePostpaid = "postpaid"
+)
 
 // PlanGrant is the grant a plan issues each period.
 type PlanGrant struct {

@@ -65,12 +65,15 @@ type GrantBalance struct {
 
 // Level is one level of available credits that signals are about.
 type Level struct {
-	// Kind is low for a threshold and exhausted for the hard stop.
+	// Kind is low for a threshold, exhausted for the hard stop or the overage
+	// limit, and overage_started for the first overage.
 	Kind SignalKind `json:"kind"`
-	// Threshold is as the terms write it: "20%", "100", "0".
+	// Threshold is as the terms write it: "20%", "100", "0"; an overage limit
+	// of 50 is "-50".
 	Threshold string  `json:"threshold"`
 	At        Credits `json:"at"` // the threshold in credits
-	// Reached says that Available is at or below At.
+	// Reached says that Available less Overage is at or below At; for
+	// overage_started below it.
 	Reached bool `json:"reached"`
 	// Since is the entry that last changed Reached; nil when none did.
 	Since *Cause `json:"since,omitzero"`

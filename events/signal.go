@@ -13,6 +13,9 @@ const (
 	SignalLow       SignalKind = "low"
 	SignalExhausted SignalKind = "exhausted"
 	SignalRestored  SignalKind = "restored"
+	// SignalOverageStarted says that usage is no longer covered by grants. Only
+	// accounts with soft or postpaid overage are told.
+	SignalOverageStarted SignalKind = "overage_started"
 )
 
 // SourceEnforcer is the CloudEvents source of every signal.

@@ -1,7 +1,7 @@
 // Package enforcer tells accounts, by signals in stream SIGNALS, that they are
-// low, exhausted or restored. It watches bucket BALANCES and asks package
-// policy what is still to be said; it decides nothing itself and keeps nothing:
-// what an account was told is read from SIGNALS.
+// low, exhausted or restored, or that their overage started. It watches bucket
+// BALANCES and asks package policy what is still to be said; it decides nothing
+// itself and keeps nothing: what an account was told is read from SIGNALS.
 //
 // Each transition is published once, in order per account. Every publish is
 // fenced by the account's last signal, so that a second enforcer, a crash

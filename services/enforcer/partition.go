@@ -282,6 +282,7 @@ func (p *partition) reread(ctx context.Context, name string) (account, error) {
 		events.SignalSubject(events.SignalLow, name),
 		events.SignalSubject(events.SignalExhausted, name),
 		events.SignalSubject(events.SignalRestored, name),
+		events.SignalSubject(events.SignalOverageStarted, name),
 	} {
 		m, ok, err := p.signals.Last(ctx, subject)
 		if err != nil {

@@ -68,7 +68,7 @@ func (a *told) hear(s events.Signal, crossed map[string]bool) string {
 		return "nothing of the kind happened"
 	}
 	a.said[name], a.last, a.published = true, s, a.published.After(s)
-	if s.Kind != events.SignalLow {
+	if s.Kind == events.SignalExhausted || s.Kind == events.SignalRestored {
 		a.stopped = s.Kind == events.SignalExhausted
 	}
 	return ""

@@ -52,7 +52,10 @@ func (a *app) printBalance(b events.Balance) {
 		fmt.Fprintf(a.out, "and %d more\n", b.MoreGrants)
 	}
 	for _, level := range b.Levels {
-		if level.Reached {
+		switch {
+		case level.Reached && level.Kind == events.SignalOverageStarted:
+			fmt.Fprintln(a.out, "overage: usage is not covered by grants")
+		case level.Reached:
 			fmt.Fprintf(a.out, "%s: at or below %s (%s credits)\n", level.Kind, level.Threshold, level.At)
 		}
 	}

@@ -59,7 +59,8 @@ func (p Published) Before(b events.Balance) bool {
 }
 
 // React returns what is to be published of an account, in order: by cause, and
-// at one cause restored, then low from the highest level down, then exhausted.
+// at one cause restored, then low from the highest level down, then that
+// overage started, then exhausted.
 // A balance that stands before what was published yields nothing. React is
 // total, and after the signals it returned it returns none.
 func React(p Published, b events.Balance) []events.Signal {
@@ -101,10 +102,10 @@ func (p Published) redone(b events.Balance) (events.Cause, bool) {
 }
 
 // pending returns the signals to publish of b, those of kind low from the
-// highest level down. Exhausted and restored take turns, whatever their causes:
+// highest level down, then that overage started. Exhausted and restored take turns, whatever their causes:
 // an account is told how it stands.
 func (p Published) pending(b events.Balance, rewound bool) []events.Signal {
-	stop, ok := hardStop(b.Levels)
+	stop, ok := levelOf(events.SignalExhausted, b.Levels)
 	if ok && stop.Reached && p.exhausted {
 		return nil // as it was told; what lay between, nobody saw
 	}
@@ -114,7 +115,13 @@ func (p Published) pending(b events.Balance, rewound bool) []events.Signal {
 			signals = append(signals, signal(events.SignalLow, b, l, *l.Since))
 		}
 	}
+	overage, mayOwe := levelOf(events.SignalOverageStarted, b.Levels)
+	if overage.Reached && overage.Since != nil && p.owesOverage(*overage.Since, rewound) {
+		signals = append(signals, signal(events.SignalOverageStarted, b, overage, *overage.Since))
+	}
 	switch {
+	case !ok && mayOwe && p.exhausted: // nothing exhausts it any more
+		signals = append(signals, signal(events.SignalRestored, b, overage, restoredBy(events.Level{}, b)))
 	case !ok:
 	case !stop.Reached && p.exhausted:
 		signals = append(signals, signal(events.SignalRestored, b, stop, restoredBy(stop, b)))
@@ -146,6 +153,15 @@ func (p Published) owesLow(i int, c events.Cause, levels []events.Level, rewound
 	return i > published
 }
 
+// owesOverage reports whether overage that cause c started comes after the mark.
+func (p Published) owesOverage(c events.Cause, rewound bool) bool {
+	if rewound {
+		return c.At.After(p.mark.cause.At)
+	}
+	at := comparePlace(c, p.mark.cause)
+	return at > 0 || at == 0 && rank(p.mark.kind) < rank(events.SignalOverageStarted)
+}
+
 // restoredBy is the entry that lifted the account above its hard stop. Changed
 // terms can do so without crossing the level; then it is the account's last.
 func restoredBy(stop events.Level, b events.Balance) events.Cause {
@@ -174,9 +190,9 @@ func lows(levels []events.Level) []events.Level {
 	return low
 }
 
-// hardStop returns the level of kind exhausted; an account has one.
-func hardStop(levels []events.Level) (events.Level, bool) {
-	i := slices.IndexFunc(levels, func(l events.Level) bool { return l.Kind == events.SignalExhausted })
+// levelOf returns the level of a kind that an account has at most one of.
+func levelOf(k events.SignalKind, levels []events.Level) (events.Level, bool) {
+	i := slices.IndexFunc(levels, func(l events.Level) bool { return l.Kind == k })
 	if i < 0 {
 		return events.Level{}, false
 	}
@@ -206,8 +222,10 @@ func rank(k events.SignalKind) int {
 		return 1
 	case events.SignalLow:
 		return 2
-	case events.SignalExhausted:
+	case events.SignalOverageStarted:
 		return 3
+	case events.SignalExhausted:
+		return 4
 	}
 	return 0
 }

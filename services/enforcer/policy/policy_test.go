@@ -14,7 +14,8 @@ import (
 
 // at is the account as it stands at ledger sequence seq. A level is written
 // "+20%=20@5": reached (+) or not (-), threshold, credits, the sequence that
-// last moved the account across; "stop" is the hard stop, "@0" is never.
+// last moved the account across; "stop" is the hard stop, "owes" the first
+// overage, "@0" is never.
 func at(seq uint64, levels ...string) events.Balance {
 	b := events.Balance{Account: "acme", Sequence: seq, At: instant(seq)}
 	for _, text := range levels {
@@ -23,6 +24,9 @@ func at(seq uint64, levels ...string) events.Balance {
 		l := events.Level{Kind: events.SignalLow, Threshold: name, At: events.MustCredits(credits), Reached: text[0] == '+'}
 		if name == "stop" {
 			l.Kind, l.Threshold = events.SignalExhausted, credits
+		}
+		if name == "owes" {
+			l.Kind, l.Threshold = events.SignalOverageStarted, credits
 		}
 		var since uint64
 		if _, err := fmt.Sscan(place, &since); err != nil {
@@ -123,6 +127,29 @@ func TestReact(t *testing.T) {
 		"terms that lower the hard stop without a cause restore by the account's last entry": {
 			seen: []events.Balance{at(2, "+stop=0@2"), at(3, "-stop=-10@0"), at(4, "-stop=-10@0")},
 			want: []string{"1 exhausted 0 @2", "2 restored -10 @3"},
+		},
+		"overage that starts is told once, and again when it starts again": {
+			seen: []events.Balance{
+				at(2, "+owes=0@2", "-stop=-50@0"), at(3, "+owes=0@2", "-stop=-50@0"),
+				at(4, "-owes=0@4", "-stop=-50@0"), at(5, "+owes=0@5", "-stop=-50@0"),
+			},
+			want: []string{"1 overage_started 0 @2", "2 overage_started 0 @5"},
+		},
+		"a charge beyond everything tells low, that overage started, then exhausted": {
+			seen: []events.Balance{at(2, "+20=20@2", "+owes=0@2", "+stop=-50@2"), at(3, "+20=20@2", "+owes=0@2", "+stop=-50@2")},
+			want: []string{"1 low 20 @2", "2 overage_started 0 @2", "3 exhausted -50 @2"},
+		},
+		"overage below its limit again restores and does not tell the overage again": {
+			seen: []events.Balance{at(2, "+owes=0@2", "+stop=-50@2"), at(3, "+owes=0@2", "-stop=-50@3")},
+			want: []string{"1 overage_started 0 @2", "2 exhausted -50 @2", "3 restored -50 @3"},
+		},
+		"an account that is exhausted and may owe from now on is restored by the entry that said so": {
+			seen: []events.Balance{at(2, "+stop=0@2"), at(3, "-owes=0@0"), at(4, "+owes=0@4")},
+			want: []string{"1 exhausted 0 @2", "2 restored 0 @3", "3 overage_started 0 @4"},
+		},
+		"an account that may owe and owes already is told so after it is restored": {
+			seen: []events.Balance{at(2, "+stop=0@2"), at(3, "+owes=0@3"), at(4, "+owes=0@3")},
+			want: []string{"1 exhausted 0 @2", "2 restored 0 @3", "3 overage_started 0 @3"},
 		},
 		"an account without levels is told nothing": {seen: []events.Balance{at(2)}},
 	}

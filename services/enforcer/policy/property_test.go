@@ -16,7 +16,7 @@ var anyBalance = rapid.Custom(func(t *rapid.T) events.Balance {
 	b := events.Balance{Account: "acme", Sequence: place.Draw(t, "sequence"), Index: rapid.IntRange(0, 3).Draw(t, "index")}
 	for range rapid.IntRange(0, 5).Draw(t, "levels") {
 		l := events.Level{
-			Kind:      rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalLow, events.SignalExhausted}).Draw(t, "kind"),
+			Kind:      rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalLow, events.SignalExhausted, events.SignalOverageStarted}).Draw(t, "kind"),
 			Threshold: rapid.SampledFrom([]string{"50%", "20%", "20", "5", "0"}).Draw(t, "threshold"),
 			At:        events.Credits(rapid.Int64Range(-2, 4).Draw(t, "at")),
 			Reached:   rapid.Bool().Draw(t, "reached"),
@@ -40,7 +40,7 @@ func TestReactSaysEverythingAtOnceTheSameEachTimeAndExhaustedInTurns(t *testing.
 			}
 			for _, s := range signals {
 				published = published.After(s)
-				if s.Kind == events.SignalLow {
+				if s.Kind == events.SignalLow || s.Kind == events.SignalOverageStarted {
 					continue
 				}
 				if exhausted == (s.Kind == events.SignalExhausted) {
@@ -96,16 +96,21 @@ func restart(all []events.Signal) policy.Published {
 var histories = rapid.Custom(func(t *rapid.T) []events.Balance {
 	levels := []events.Level{
 		{Kind: events.SignalLow, Threshold: "50", At: 50}, {Kind: events.SignalLow, Threshold: "20", At: 20},
-		{Kind: events.SignalLow, Threshold: "5", At: 5}, {Kind: events.SignalExhausted, Threshold: "0"},
+		{Kind: events.SignalLow, Threshold: "5", At: 5}, {Kind: events.SignalOverageStarted, Threshold: "0"},
+		{Kind: events.SignalExhausted, Threshold: "-30", At: -30},
 	}
 	available := events.Credits(100)
 	var seen []events.Balance
 	for i, change := range rapid.SliceOfN(rapid.Int64Range(-120, 120), 1, 20).Draw(t, "changes") {
-		available = max(0, available+events.Credits(change))
+		available = max(-60, available+events.Credits(change)) // below 0 it is overage
 		cause := &events.Cause{Sequence: uint64(i/2 + 1), Index: i % 2, Kind: events.EntryDebit}
 		now := make([]events.Level, len(levels))
 		for j := range levels {
-			if reached := available <= levels[j].At; reached != levels[j].Reached {
+			reached := available <= levels[j].At
+			if levels[j].Kind == events.SignalOverageStarted {
+				reached = available < 0
+			}
+			if reached != levels[j].Reached {
 				levels[j].Reached, levels[j].Since = reached, cause
 			}
 			now[j] = levels[j]

@@ -74,10 +74,15 @@ func checkLastSaid(b events.Balance, s *said, through uint64, r *Report) {
 	if s.cause.Sequence > through {
 		return // it has moved on
 	}
+	stops := false
 	for _, level := range b.Levels {
+		stops = stops || level.Kind == events.SignalExhausted
 		if level.Kind == events.SignalExhausted && level.Reached != s.exhausted {
 			r.differ("signals", "account %s has %s available and its hard stop at %s; its last signals say exhausted: %t",
 				b.Account, b.Available, level.At, s.exhausted)
 		}
+	}
+	if !stops && s.exhausted {
+		r.differ("signals", "account %s is never exhausted; its last signals say that it is", b.Account)
 	}
 }

@@ -97,8 +97,9 @@ func TestAPlanIsReadAsWritten(t *testing.T) {
 plan: pro
 period: month
 grant: {amount: "10000", priority: 50, rollover: {min: "0.5", max: 2000}}
-overage: hard
-preserve_overage: false
+overage: soft
+overage_limit: "250"
+preserve_overage: true
 thresholds: ["20%", 5%, "0.25%", 100, "0.5"]
 hard_stop_at: "0"
 `))
@@ -106,7 +107,7 @@ hard_stop_at: "0"
 		t.Fatal(err)
 	}
 	want := events.Plan{Plan: "pro", Terms: events.Terms{
-		Period: "month", Overage: "hard",
+		Period: "month", Overage: "soft", OverageLimit: ptr(250 * events.Credit), PreserveOverage: ptr(true),
 		Grant: &events.PlanGrant{Amount: 10000 * events.Credit, Priority: ptr(uint8(50)),
 			Rollover: &events.Rollover{Min: events.Credit / 2, Max: 2000 * events.Credit}},
 		Thresholds: []string{"20%", "5%", "0.25%", "100", "0.5"},
@@ -138,6 +139,9 @@ func TestAnAccountIsReadAsWritten(t *testing.T) {
 	want := events.Account{ID: "acme", Plan: "pro", StartedAt: time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC), Terms: events.Terms{Thresholds: []string{"5"}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("account (-want +got):\n%s", diff)
+	}
+	if _, err := catalog.ParseAccount("body", []byte(`{"id":"acme","overage_limit":"5"}`)); err != nil {
+		t.Errorf("a limit beside the plan's soft overage: %v", err)
 	}
 	if _, err := catalog.ParseAccount("body", []byte(`{}`)); err != nil {
 		t.Errorf("an account without settings: %v", err)
@@ -264,12 +268,14 @@ func TestPlansAreRefusedWithTheLine(t *testing.T) {
 		"a rollover of more than the grant":    {"plan: p\nperiod: day\ngrant: {amount: 1, rollover: {min: 3, max: 4}}", "f.yaml:3:36: /grant/rollover/min: found 3; expected at most the grant's amount, 1"},
 		"a rollover outside of the grant":      {"plan: p\nperiod: day\nrollover: {max: 4}", "f.yaml:3:1: /rollover: found the unknown key \"rollover\""},
 		"recurrence":                           {"plan: p\nperiod: day\ngrant: {amount: 1, recurrence: day}", "f.yaml:3:20: /grant/recurrence: found recurrence, which is not supported yet"},
-		"soft overage":                         {"plan: p\noverage: soft", "f.yaml:2:10: /overage: found soft, which is not supported yet; supported: hard"},
-		"postpaid overage":                     {"plan: p\noverage: postpaid", "f.yaml:2:10: /overage: found postpaid, which is not supported yet"},
+		"soft overage without a limit":         {"plan: p\noverage: soft", "f.yaml:1:1: /overage_limit: found nothing; expected the most credits that may be owed, as overage is soft"},
 		"unknown overage":                      {"plan: p\noverage: none", "f.yaml:2:10: /overage: found \"none\"; expected hard, soft, postpaid"},
-		"an overage limit":                     {"plan: p\noverage_limit: 1", "f.yaml:2:1: /overage_limit: found overage_limit, which is not supported yet"},
-		"overage that is preserved":            {"plan: p\npreserve_overage: true", "f.yaml:2:19: /preserve_overage: found true, which is not supported yet"},
-		"overage that is perhaps preserved":    {"plan: p\npreserve_overage: maybe", "f.yaml:2:19: /preserve_overage: found the text \"maybe\"; expected false"},
+		"a limit of hard overage":              {"plan: p\noverage: hard\noverage_limit: 1", "f.yaml:3:16: /overage_limit: found a limit beside overage: hard; expected one beside overage: soft alone"},
+		"a limit of postpaid overage":          {"plan: p\noverage: postpaid\noverage_limit: 1", "f.yaml:3:16: /overage_limit: found a limit beside overage: postpaid"},
+		"a limit without overage":              {"plan: p\noverage_limit: 1", "f.yaml:2:16: /overage_limit: found a limit in a plan whose overage is hard; expected overage: soft beside it"},
+		"a limit of 0":                         {"plan: p\noverage: soft\noverage_limit: 0", "f.yaml:3:16: /overage_limit: found \"0\"; expected the most credits that may be owed, above 0"},
+		"a limit beyond the most":              {"plan: p\noverage: soft\noverage_limit: 1000000001", "f.yaml:3:16: /overage_limit: found \"1000000001\""},
+		"overage that is perhaps preserved":    {"plan: p\npreserve_overage: maybe", "f.yaml:2:19: /preserve_overage: found the text \"maybe\"; expected true or false"},
 		"top_up":                               {"plan: p\ntop_up: {}", "f.yaml:2:1: /top_up: found top_up, which is not supported yet"},
 		"budgets":                              {"plan: p\nbudgets: []", "f.yaml:2:1: /budgets: found budgets, which is not supported yet"},
 		"a threshold of 0%":                    {"plan: p\nthresholds: [0%]", "f.yaml:2:14: /thresholds/0: found \"0%\"; expected a percentage above 0"},

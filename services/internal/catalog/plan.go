@@ -23,8 +23,8 @@ const (
 )
 
 var (
-	termsKnown = []string{"period", "grant", "overage", "preserve_overage", "thresholds", "hard_stop_at"}
-	termsLater = []string{"overage_limit", "top_up", "budgets"}
+	termsKnown = []string{"period", "grant", "overage", "overage_limit", "preserve_overage", "thresholds", "hard_stop_at"}
+	termsLater = []string{"top_up", "budgets"}
 )
 
 func (r *reader) plan(n ast.Node) events.Plan {
@@ -32,6 +32,7 @@ func (r *reader) plan(n ast.Node) events.Plan {
 	o := field{r, n, ""}.open("a plan", append([]string{"plan"}, termsKnown...), termsLater)
 	o.required("plan", aName, func(f field) { plan.Plan = f.name() })
 	plan.Terms = o.terms()
+	o.softOrNoLimit(plan.Terms)
 	if _, ok := o.fields["period"]; !ok {
 		o.optional("grant", func(f field) {
 			f.refuse("found a grant in a plan without a period; expected a period, at whose start it is issued")
@@ -61,8 +62,11 @@ func (o object) terms() events.Terms {
 	var terms events.Terms
 	o.optional("period", func(f field) { terms.Period = f.period() })
 	o.optional("grant", func(f field) { terms.Grant = f.planGrant() })
-	o.optional("overage", func(f field) { terms.Overage = f.overage() })
-	o.optional("preserve_overage", func(f field) { f.preserveOverage() })
+	o.optional("overage", func(f field) {
+		terms.Overage, _ = f.oneOf(events.OverageHard, events.OverageSoft, events.OveragePostpaid)
+	})
+	o.optional("overage_limit", func(f field) { terms.OverageLimit = f.overageLimit(terms.Overage) })
+	o.optional("preserve_overage", func(f field) { terms.PreserveOverage = f.flag() })
 	o.optional("thresholds", func(f field) { terms.Thresholds = f.thresholds() })
 	o.optional("hard_stop_at", func(f field) {
 		if credits, ok := f.amount("credits of 0 or more", 0); ok {
@@ -139,22 +143,37 @@ func (f field) amount(expected string, least events.Credits) (events.Credits, bo
 	return credits, true
 }
 
-func (f field) overage() string {
-	s, ok := f.oneOf(events.OverageHard, "soft", "postpaid")
-	if ok && s != events.OverageHard {
-		f.refuse("found %s, which is not supported yet; supported: %s", s, events.OverageHard)
+// overageLimit reads the limit beside an overage that is "" when it is absent.
+func (f field) overageLimit(overage string) *events.Credits {
+	limit, ok := f.amount("the most credits that may be owed, above 0", 1)
+	if !ok {
+		return nil
 	}
-	return s
+	if overage == events.OverageHard || overage == events.OveragePostpaid {
+		f.refuse("found a limit beside overage: %s; expected one beside overage: %s alone", overage, events.OverageSoft)
+	}
+	return &limit
 }
 
-func (f field) preserveOverage() {
-	value, ok := f.node.(*ast.BoolNode)
+// softOrNoLimit refuses a plan whose overage and limit do not go together. In
+// an account, one of them may be the plan's.
+func (o object) softOrNoLimit(terms events.Terms) {
+	_, limited := o.fields["overage_limit"]
 	switch {
-	case !ok:
-		f.refuse("found %s; expected false", kind(f.node))
-	case value.Value:
-		f.refuse("found true, which is not supported yet; supported: false, which forgives overage at a new period")
+	case terms.Overage == events.OverageSoft && !limited:
+		o.required("overage_limit", "the most credits that may be owed, as overage is soft", func(field) {})
+	case limited && o.fields["overage"].node == nil:
+		o.fields["overage_limit"].refuse("found a limit in a plan whose overage is hard; expected overage: %s beside it", events.OverageSoft)
 	}
+}
+
+func (f field) flag() *bool {
+	value, ok := f.node.(*ast.BoolNode)
+	if !ok {
+		f.refuse("found %s; expected true or false", kind(f.node))
+		return nil
+	}
+	return &value.Value
 }
 
 func (f field) thresholds() []string {

@@ -20,9 +20,10 @@ var (
 	sources  = rapid.SampledFrom([]string{"/s", "/services/chat", "https://example.com/a%20b?c=d#e", "urn:uuid:6e8bc430"})
 	kinds    = rapid.SampledFrom([]events.EntryKind{events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount,
 		events.EntryPlan, events.EntryRateCard, events.EntryTick})
-	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored})
+	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored, events.SignalOverageStarted})
 	grantSources = rapid.SampledFrom([]events.GrantSource{events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment})
 	thresholds   = rapid.SampledFrom([]string{"20%", "0.5%", "100%", "0", "100", "0.000001"})
+	levels       = rapid.OneOf(thresholds, rapid.SampledFrom([]string{"-50", "-0.000001"}))
 	sequences    = rapid.Uint64Min(1)
 )
 
@@ -88,7 +89,7 @@ func cause(t *rapid.T) events.Cause {
 
 func signal(t *rapid.T) events.Signal {
 	return events.Signal{
-		Account: accounts.Draw(t, "account"), Kind: signalKinds.Draw(t, "kind"), Threshold: thresholds.Draw(t, "threshold"), Scope: events.ScopeAccount,
+		Account: accounts.Draw(t, "account"), Kind: signalKinds.Draw(t, "kind"), Threshold: levels.Draw(t, "threshold"), Scope: events.ScopeAccount,
 		Balance: events.SignalBalance{Available: credits(t), Held: credits(t), Overage: credits(t)},
 		Cause:   cause(t), Sequence: sequences.Draw(t, "sequence"), At: instant(t),
 	}
@@ -117,8 +118,10 @@ func terms(t *rapid.T) events.Terms {
 		Grant: maybe(t, func(t *rapid.T) events.PlanGrant {
 			return events.PlanGrant{Amount: amount(t), Priority: priority(t), Rollover: maybe(t, rollover)}
 		}),
-		Overage:    rapid.SampledFrom([]string{"", events.OverageHard}).Draw(t, "overage"),
-		Thresholds: some(t, 0, 3, func(t *rapid.T) string { return thresholds.Draw(t, "threshold") }),
+		Overage:         rapid.SampledFrom([]string{"", events.OverageHard, events.OverageSoft, events.OveragePostpaid}).Draw(t, "overage"),
+		OverageLimit:    maybe(t, amount),
+		PreserveOverage: maybe(t, func(t *rapid.T) bool { return rapid.Bool().Draw(t, "preserve") }),
+		Thresholds:      some(t, 0, 3, func(t *rapid.T) string { return thresholds.Draw(t, "threshold") }),
 		HardStopAt: maybe(t, func(t *rapid.T) events.Credits {
 			return events.Credits(rapid.Int64Range(0, int64(events.MaxCredits)).Draw(t, "stop"))
 		}),
@@ -279,8 +282,8 @@ func balance(t *rapid.T) events.Balance {
 		}),
 		MoreGrants: indexes.Draw(t, "more"),
 		Levels: some(t, 0, 3, func(t *rapid.T) events.Level {
-			return events.Level{Kind: rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted}).Draw(t, "kind"),
-				Threshold: thresholds.Draw(t, "threshold"), At: credits(t), Reached: rapid.Bool().Draw(t, "reached"), Since: maybe(t, cause)}
+			return events.Level{Kind: rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalOverageStarted}).Draw(t, "kind"),
+				Threshold: levels.Draw(t, "threshold"), At: credits(t), Reached: rapid.Bool().Draw(t, "reached"), Since: maybe(t, cause)}
 		}),
 		Sequence: sequences.Draw(t, "sequence"), Index: indexes.Draw(t, "index"), At: instant(t),
 	}

@@ -78,6 +78,9 @@ func (s *State) applyPlan(content events.Plan, now micros) events.Decision {
 	if fault := checkMerged(content.Terms); fault != "" {
 		return refuse(events.RefusedInvalid, fault)
 	}
+	if fault := checkLimited(content.Terms, content.Terms); fault != "" {
+		return refuse(events.RefusedInvalid, fault)
+	}
 	known, ok := s.plans[content.Plan]
 	switch {
 	case !ok:

@@ -191,7 +191,7 @@ func (e *stateEncoder) settings(s *settings, now micros) error {
 	e.uvarint(e.planNumbers[s.content.Plan])
 	e.varint(int64(microsOf(s.content.StartedAt) - now))
 	own := &s.content.Terms
-	if own.Period == "" && own.Grant == nil && own.Overage == "" && len(own.Thresholds) == 0 && own.HardStopAt == nil {
+	if none(own) {
 		e.text("")
 		return nil
 	}

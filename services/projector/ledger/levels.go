@@ -51,7 +51,7 @@ func (x *step) evaluate() {
 	}
 	for i := range a.levels {
 		l := &a.levels[i]
-		if reached := a.available <= l.at; reached != l.reached {
+		if reached := a.reached(a.terms.levels[i], l.at); reached != l.reached {
 			l.reached = reached
 			l.since = x.causeOf()
 		}
@@ -80,7 +80,7 @@ func (x *step) causeOf() *events.Cause {
 }
 
 // balanceLevels returns the levels for a Balance: highest first, as written
-// where equal, the hard stop last.
+// where equal, then those of overage.
 func (a *account) balanceLevels() []events.Level {
 	levels := make([]events.Level, len(a.levels))
 	for i, l := range a.levels {
@@ -91,7 +91,7 @@ func (a *account) balanceLevels() []events.Level {
 			levels[i].Since = &cause
 		}
 	}
-	slices.SortStableFunc(levels[:len(levels)-1], func(a, b events.Level) int {
+	slices.SortStableFunc(levels[:len(a.terms.lows())], func(a, b events.Level) int {
 		return cmp.Compare(b.At, a.At)
 	})
 	return levels

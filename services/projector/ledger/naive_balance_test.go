@@ -77,7 +77,6 @@ func (a *naiveAccount) balance() events.Balance {
 	for i := range b.Levels {
 		b.Levels[i].At = a.levelAt(b.Levels[i].Threshold)
 	}
-	last := len(b.Levels) - 1
-	slices.SortStableFunc(b.Levels[:last], func(l, m events.Level) int { return cmp.Compare(m.At, l.At) })
+	slices.SortStableFunc(b.Levels[:len(b.Levels)-len(naiveStops(a.terms))], func(l, m events.Level) int { return cmp.Compare(m.At, l.At) })
 	return b
 }

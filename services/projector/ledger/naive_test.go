@@ -226,6 +226,15 @@ func (n *naive) effective(account events.Account) events.Terms {
 	if account.HardStopAt != nil {
 		terms.HardStopAt = account.HardStopAt
 	}
+	if account.Overage != "" {
+		terms.Overage = account.Overage
+	}
+	if account.OverageLimit != nil {
+		terms.OverageLimit = account.OverageLimit
+	}
+	if account.PreserveOverage != nil {
+		terms.PreserveOverage = account.PreserveOverage
+	}
 	return terms
 }
 
@@ -240,7 +249,8 @@ func (n *naive) set(a *naiveAccount, account events.Account, cause events.Cause)
 		return "refused not_found"
 	}
 	fresh := n.effective(account)
-	if fresh.Grant != nil && fresh.Period == "" {
+	isSoft := fresh.Overage == "soft"
+	if fresh.Grant != nil && fresh.Period == "" || isSoft && fresh.OverageLimit == nil || account.OverageLimit != nil && !isSoft {
 		return "refused invalid"
 	}
 	if a.settings != nil && reflect.DeepEqual(*a.settings, account) {
@@ -290,15 +300,11 @@ func (a *naiveAccount) retake(terms events.Terms) {
 	if len(texts) == 0 {
 		texts = []string{"20%"}
 	}
-	var hardStop events.Credits
-	if terms.HardStopAt != nil {
-		hardStop = *terms.HardStopAt
-	}
 	var levels []events.Level
 	for _, text := range texts {
 		levels = append(levels, events.Level{Kind: events.SignalLow, Threshold: text})
 	}
-	levels = append(levels, events.Level{Kind: events.SignalExhausted, Threshold: hardStop.String()})
+	levels = append(levels, naiveStops(terms)...)
 	for i := range levels {
 		for _, old := range a.levels {
 			if old.Kind == levels[i].Kind && old.Threshold == levels[i].Threshold {
@@ -307,6 +313,32 @@ func (a *naiveAccount) retake(terms events.Terms) {
 		}
 	}
 	a.terms, a.levels = terms, levels
+}
+
+// naiveStops are the levels behind the thresholds.
+func naiveStops(terms events.Terms) []events.Level {
+	started := events.Level{Kind: events.SignalOverageStarted, Threshold: "0"}
+	if terms.Overage == "postpaid" {
+		return []events.Level{started}
+	}
+	if terms.Overage == "soft" && terms.OverageLimit != nil {
+		return []events.Level{started, {Kind: events.SignalExhausted, Threshold: "-" + terms.OverageLimit.String()}}
+	}
+	if terms.HardStopAt == nil {
+		return []events.Level{{Kind: events.SignalExhausted, Threshold: "0"}}
+	}
+	return []events.Level{{Kind: events.SignalExhausted, Threshold: terms.HardStopAt.String()}}
+}
+
+func (a *naiveAccount) isReached(l events.Level) bool {
+	limit, isLimit := strings.CutPrefix(l.Threshold, "-")
+	switch {
+	case l.Kind == events.SignalOverageStarted:
+		return a.overage() > 0
+	case isLimit:
+		return a.overage() >= events.MustCredits(limit)
+	}
+	return a.available() <= a.levelAt(l.Threshold)
 }
 
 func (a *naiveAccount) levelAt(text string) events.Credits {
@@ -327,7 +359,7 @@ func (a *naiveAccount) levelAt(text string) events.Credits {
 func (a *naiveAccount) evaluate(cause events.Cause) {
 	for i := range a.levels {
 		l := &a.levels[i]
-		if reached := a.available() <= a.levelAt(l.Threshold); a.began && reached != l.Reached {
+		if reached := a.isReached(*l); a.began && reached != l.Reached {
 			l.Reached, l.Since = reached, &cause
 		}
 	}

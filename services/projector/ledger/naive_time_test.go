@@ -43,7 +43,7 @@ func (a *naiveAccount) pass(cause events.Cause) {
 }
 
 func (a *naiveAccount) endPeriod(at time.Time, cause events.Cause) {
-	if owed := a.overage(); owed > 0 {
+	if owed := a.overage(); owed > 0 && (a.terms.PreserveOverage == nil || !*a.terms.PreserveOverage) {
 		a.forgiven = append(a.forgiven, owed)
 		a.evaluate(cause)
 	}

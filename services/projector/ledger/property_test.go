@@ -129,6 +129,13 @@ func someTerms(t *rapid.T) events.Terms {
 	if rapid.Bool().Draw(t, "stops") {
 		terms.HardStopAt = new(events.Credits(rapid.Int64Range(0, 4e6).Draw(t, "hard stop")))
 	}
+	terms.Overage = rapid.SampledFrom([]string{"", "", "hard", "soft", "soft", "postpaid"}).Draw(t, "overage")
+	if terms.Overage == "soft" {
+		terms.OverageLimit = new(events.Credits(rapid.SampledFrom([]int64{1, 3e6, 9e6}).Draw(t, "overage limit")))
+	}
+	if rapid.Bool().Draw(t, "says what becomes of overage") {
+		terms.PreserveOverage = new(rapid.Bool().Draw(t, "preserve"))
+	}
 	return terms
 }
 

@@ -35,6 +35,9 @@ func (x *step) set(content events.Account) events.Decision {
 	if fault := checkMerged(merged); fault != "" {
 		return refuse(events.RefusedInvalid, fault)
 	}
+	if fault := checkLimited(content.Terms, merged); fault != "" {
+		return refuse(events.RefusedInvalid, fault)
+	}
 	if a.settings != nil && sameContent(a.settings.content, content) {
 		return unchanged
 	}
@@ -118,9 +121,7 @@ func (x *step) refresh() {
 // terms compiles merged, or shares the plan's when the account has none of its
 // own.
 func (s *settings) terms(merged events.Terms) *terms {
-	own := &s.content.Terms
-	plain := own.Period == "" && own.Grant == nil && len(own.Thresholds) == 0 && own.HardStopAt == nil
-	if plain && s.plan != nil {
+	if none(&s.content.Terms) && s.plan != nil {
 		return s.plan.terms
 	}
 	return compile(merged)

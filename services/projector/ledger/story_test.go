@@ -18,7 +18,8 @@ import (
 // writes down what they print.
 //
 //	fold                 one entry a line, printing its postings:
-//	                       plan NAME [period= grant= priority= rollover=(MIN,MAX) thresholds=(…) hard_stop= overage=]
+//	                       plan NAME [period= grant= priority= rollover=(MIN,MAX) thresholds=(…) hard_stop=
+//	                         overage= limit= preserve=]
 //	                       account ID [plan= started= and all that plan takes]
 //	                       grant ID GRANT AMOUNT [priority= effective= expires= source= note=]
 //	                       debit ID AMOUNT
@@ -183,6 +184,14 @@ func termsOf(t *testing.T, options map[string][]string) events.Terms {
 	}
 	if v, ok := options["overage"]; ok {
 		terms.Overage = v[0]
+	}
+	if v, ok := options["limit"]; ok {
+		limit := events.MustCredits(v[0])
+		terms.OverageLimit = &limit
+	}
+	if v, ok := options["preserve"]; ok {
+		preserve := v[0] == "true"
+		terms.PreserveOverage = &preserve
 	}
 	if v, ok := options["grant"]; ok {
 		terms.Grant = &events.PlanGrant{Amount: events.MustCredits(v[0])}

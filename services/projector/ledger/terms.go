@@ -17,7 +17,8 @@ type terms struct {
 	grant    events.Credits // 0 for none
 	priority uint8          // of the grant
 	rollover rollover       // of the grant
-	levels   []threshold    // as written, the hard stop last
+	overage  overage
+	levels   []threshold // as written, then those of overage
 }
 
 // threshold is a level of available credits, absolute or in percent.
@@ -41,8 +42,8 @@ func checkTerms(t events.Terms) string {
 	if _, ok := parsePeriod(t.Period); !ok {
 		return "period: expected day, week, month, year, or PT…H…M…S of 1 minute to 366 days"
 	}
-	if t.Overage != "" && t.Overage != events.OverageHard {
-		return "overage: expected hard; nothing else is supported yet"
+	if fault := checkOverage(t); fault != "" {
+		return fault
 	}
 	if fault := checkPlanGrant(t.Grant); fault != "" {
 		return fault
@@ -79,8 +80,11 @@ func checkPlanGrant(g *events.PlanGrant) string {
 
 // checkMerged returns what is wrong with checked terms as a whole, or "".
 func checkMerged(t events.Terms) string {
-	if t.Grant != nil && t.Period == "" {
+	switch {
+	case t.Grant != nil && t.Period == "":
 		return "grant: expected a period, at whose start it is issued"
+	case t.Overage == events.OverageSoft && t.OverageLimit == nil:
+		return "overage_limit: expected one, as overage is soft"
 	}
 	return ""
 }
@@ -91,14 +95,23 @@ func merge(own, plan events.Terms) events.Terms {
 	merged := events.Terms{
 		Period:     cmp.Or(own.Period, plan.Period),
 		Grant:      cmp.Or(own.Grant, plan.Grant),
-		Overage:    cmp.Or(own.Overage, plan.Overage),
 		Thresholds: own.Thresholds,
 		HardStopAt: cmp.Or(own.HardStopAt, plan.HardStopAt),
+
+		Overage:         cmp.Or(own.Overage, plan.Overage),
+		OverageLimit:    cmp.Or(own.OverageLimit, plan.OverageLimit),
+		PreserveOverage: cmp.Or(own.PreserveOverage, plan.PreserveOverage),
 	}
 	if len(merged.Thresholds) == 0 {
 		merged.Thresholds = plan.Thresholds
 	}
 	return merged
+}
+
+// none reports whether t says nothing.
+func none(t *events.Terms) bool {
+	return t.Period == "" && t.Grant == nil && len(t.Thresholds) == 0 && t.HardStopAt == nil &&
+		t.Overage == "" && t.OverageLimit == nil && t.PreserveOverage == nil
 }
 
 // compile returns checked terms ready to be applied.
@@ -118,12 +131,8 @@ func compile(t events.Terms) *terms {
 		l, _ := parseThreshold(text)
 		compiled.levels = append(compiled.levels, l)
 	}
-	hardStop := threshold{kind: events.SignalExhausted}
-	if t.HardStopAt != nil {
-		hardStop.amount = *t.HardStopAt
-	}
-	hardStop.text = hardStop.amount.String()
-	compiled.levels = append(compiled.levels, hardStop)
+	compiled.overage = overageOf(t)
+	compiled.levels = append(compiled.levels, compiled.overage.levels()...)
 	return compiled
 }
 
@@ -167,9 +176,9 @@ func appendTerms(b []byte, t *terms) []byte {
 	b = append(b, t.priority)
 	b = binary.AppendUvarint(b, uint64(t.rollover.min))
 	b = binary.AppendUvarint(b, uint64(t.rollover.max))
-	last := len(t.levels) - 1
-	b = binary.AppendUvarint(b, uint64(t.levels[last].amount))
-	for _, l := range t.levels[:last] {
+	b = append(b, t.overage.flags())
+	b = binary.AppendUvarint(b, uint64(t.overage.stop))
+	for _, l := range t.lows() {
 		b = append(binary.AppendUvarint(b, uint64(len(l.text))), l.text...)
 	}
 	return b
@@ -188,14 +197,17 @@ func parseTerms(said string) (*terms, bool) {
 		rest = rest[size:]
 		return n
 	}
-	months, length, amount := number(), number(), number()
-	if len(rest) == 0 {
-		return nil, false
+	octet := func() byte {
+		if len(rest) == 0 {
+			return math.MaxUint8
+		}
+		b := rest[0]
+		rest = rest[1:]
+		return b
 	}
-	t := &terms{period: period{months: int(months), length: micros(length)}, grant: events.Credits(amount), priority: rest[0]}
-	rest = rest[1:]
+	t := &terms{period: period{months: int(number()), length: micros(number())}, grant: events.Credits(number()), priority: octet()}
 	t.rollover = rollover{min: events.Credits(number()), max: events.Credits(number())}
-	stop := events.Credits(number())
+	t.overage = overageOfFlags(octet(), events.Credits(number()))
 	for len(rest) > 0 && len(t.levels) <= thresholdsMax {
 		size := min(number(), uint64(len(rest)))
 		l, ok := parseThreshold(string(rest[:size]))
@@ -204,9 +216,10 @@ func parseTerms(said string) (*terms, bool) {
 		}
 		t.levels, rest = append(t.levels, l), rest[size:]
 	}
-	t.levels = append(t.levels, threshold{kind: events.SignalExhausted, text: stop.String(), amount: stop})
-	sound := t.period.sound() && between(t.grant) && between(stop) && t.rollover.sound(t.grant) &&
-		len(t.levels) > 1 && len(t.levels) <= thresholdsMax+1 && (t.grant == 0 || t.period.some())
+	lows := len(t.levels)
+	t.levels = append(t.levels, t.overage.levels()...)
+	sound := t.period.sound() && between(t.grant) && t.rollover.sound(t.grant) && t.overage.sound() &&
+		lows > 0 && lows <= thresholdsMax && (t.grant == 0 || t.period.some())
 	return t, sound && string(appendTerms(nil, t)) == said
 }
 

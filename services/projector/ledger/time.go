@@ -130,10 +130,11 @@ func (x *step) activate(at micros) {
 	x.end(p)
 }
 
-// endPeriod ends a period that ran its full length: overage is forgiven.
+// endPeriod ends a period that ran its full length: overage is forgiven unless
+// the terms preserve it.
 func (x *step) endPeriod(at micros) {
 	a := x.account
-	if a.overage > 0 {
+	if a.overage > 0 && !a.terms.overage.preserve {
 		p := x.begin(PostingForgive, at)
 		p.Forgiven = a.overage
 		a.forgiven += a.overage
