@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -47,15 +46,6 @@ type AccountPage struct {
 	Next     string   `json:"next,omitzero" doc:"The cursor of the next page; absent on the last."`
 }
 
-type balanceInput struct {
-	AccountPath
-	At time.Time `query:"at" doc:"Not supported yet."`
-}
-
-type balanceOutput struct {
-	Body events.Balance
-}
-
 func (g *Gateway) accountRoutes() {
 	register(g, huma.Operation{
 		OperationID: "put-account", Method: http.MethodPut, Path: "/v1/accounts/{id}", Tags: []string{"Accounts"},
@@ -69,10 +59,6 @@ func (g *Gateway) accountRoutes() {
 	register(g, huma.Operation{
 		OperationID: "list-accounts", Method: http.MethodGet, Path: "/v1/accounts", Tags: []string{"Accounts"}, Summary: "List the accounts",
 	}, g.listAccounts)
-	register(g, huma.Operation{
-		OperationID: "get-balance", Method: http.MethodGet, Path: "/v1/accounts/{id}/balance", Tags: []string{"Accounts"},
-		Summary: "Read an account's balance", Description: "It stands at the ledger sequence it names.",
-	}, g.getBalance)
 }
 
 func (g *Gateway) putAccount(ctx context.Context, in *putAccountInput) (*accountOutput, error) {
@@ -126,24 +112,4 @@ func (g *Gateway) listAccounts(ctx context.Context, in *listAccountsInput) (*acc
 		out.Body.Accounts = []string{}
 	}
 	return out, nil
-}
-
-func (g *Gateway) getBalance(ctx context.Context, in *balanceInput) (*balanceOutput, error) {
-	if !in.At.IsZero() {
-		return nil, newProblem(http.StatusNotImplemented, "the balance at a past instant is not supported yet; leave at out for the balance as it stands")
-	}
-	balance, err := g.balance(ctx, in.Account)
-	if err != nil {
-		return nil, err
-	}
-	return &balanceOutput{Body: balance}, nil
-}
-
-// balance reads the balance of an account that the ledger names.
-func (g *Gateway) balance(ctx context.Context, account string) (events.Balance, error) {
-	balance, ok, err := lookup[events.Balance](ctx, g, g.Streams.Balances, account)
-	if err == nil && !ok {
-		err = notFound("the ledger names no account %s", account)
-	}
-	return balance, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/explain"
 )
 
 // bury publishes dead letters as the rater does.
@@ -183,7 +184,7 @@ func TestExplainFindsAnEventAmongTheDeadLettersWithoutClickHouse(t *testing.T) {
 		single(2, "too_late", "{}", map[string][]string{"ce-id": {"bin%20ary"}, "ce-source": {"/api"}}),
 	)
 	for id, reason := range map[string]string{"structured": "unratable", "bin%20ary": "too_late"} {
-		got := decode[gateway.Explanation](w.call("GET", "/v1/explain?source=/api&id="+id, "").want(200))
+		got := decode[explain.Explanation](w.call("GET", "/v1/explain?source=/api&id="+id, "").want(200))
 		if got.DeadLetter == nil || got.DeadLetter.Reason != reason {
 			t.Errorf("%s: %+v, want %s", id, got, reason)
 		}

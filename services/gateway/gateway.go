@@ -23,6 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/drawdown-credits/drawdown/services/internal/past"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -42,6 +43,9 @@ type Config struct {
 	Emitter   Emitter
 	// Analytics answers history; nil answers it with 503.
 	Analytics Analytics
+	// Restore reads snapshots of the fold, from which a past point is folded
+	// faster; default none.
+	Restore past.Restore
 
 	// Stopped names parts that run in the same process and have stopped, with
 	// the reason; /readyz shows them as degraded. nil means there are none.
@@ -60,6 +64,9 @@ type Config struct {
 	DecisionTimeout time.Duration
 	// Heartbeat is how often an idle stream of signals says so; default 15 s.
 	Heartbeat time.Duration
+	// ProgressEvery is how often whoever asks for progress is told of it; default
+	// 250 ms.
+	ProgressEvery time.Duration
 
 	// Now is the local clock; default time.Now. Whether an event is too late or
 	// lies in the future is the stream's clock to say.
@@ -82,6 +89,7 @@ type Gateway struct {
 	broker  stream.Broker
 
 	streaming chan struct{} // a slot per open stream of signals
+	answering chan struct{} // a slot per question that may take long
 	stopping  chan struct{}
 	stop      sync.Once
 }
@@ -95,7 +103,7 @@ func New(c Config) (*Gateway, error) {
 	c.setDefaults()
 	g := &Gateway{
 		Config: c, mux: http.NewServeMux(),
-		streaming: make(chan struct{}, streamsMax), stopping: make(chan struct{}),
+		streaming: make(chan struct{}, streamsMax), answering: make(chan struct{}, longMax), stopping: make(chan struct{}),
 	}
 	var err error
 	if g.metrics, err = newMetrics(c.Registerer); err != nil {
@@ -129,6 +137,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = defaultHeartbeat
+	}
+	if c.ProgressEvery == 0 {
+		c.ProgressEvery = defaultProgressEvery
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
+	"github.com/drawdown-credits/drawdown/services/internal/explain"
 )
 
 // Analytics answers questions about history, from ClickHouse. It may lag the
@@ -21,22 +21,12 @@ type Analytics interface {
 	Ledger(ctx context.Context, account string, cursor uint64, limit int) (analytics.Page, error)
 	// Usage sums an account's calls in [from, to); a zero time is no bound.
 	Usage(ctx context.Context, account string, from, to time.Time, by analytics.GroupBy) ([]analytics.UsageRow, error)
-	// Explain tells what a usage event cost and why; analytics.ErrNotFound when
-	// it is not there.
-	Explain(ctx context.Context, source, id string) (analytics.Charge, error)
+	// Where the charge of a usage event stands.
+	explain.Analytics
 }
 
-// Explanation says what became of one usage event: it was charged, or could
-// not be rated.
-type Explanation struct {
-	Charge     *analytics.Charge  `json:"charge,omitempty" doc:"What it cost and why."`
-	DeadLetter *DeadLetterSummary `json:"deadletter,omitempty" doc:"Why it could not be rated."`
-}
-
-const (
-	routeExplain  = "/v1/explain"
-	historyPeriod = 30 * time.Second // at most, for one question
-)
+// historyPeriod is how long one question may take.
+const historyPeriod = 30 * time.Second
 
 var usageGroups = []analytics.GroupBy{analytics.ByOperation, analytics.ByProject, analytics.ByKey, analytics.ByHour, analytics.ByDay}
 
@@ -68,15 +58,6 @@ type UsageGroups struct {
 	Groups  []analytics.UsageRow `json:"groups" nullable:"false"`
 }
 
-type explainInput struct {
-	Source string `query:"source" required:"true" maxLength:"512"`
-	ID     string `query:"id" required:"true" maxLength:"256"`
-}
-
-type explainOutput struct {
-	Body Explanation
-}
-
 func (g *Gateway) historyRoutes() {
 	register(g, huma.Operation{
 		OperationID: "get-ledger", Method: http.MethodGet, Path: "/v1/accounts/{id}/ledger", Tags: []string{"History"},
@@ -86,10 +67,6 @@ func (g *Gateway) historyRoutes() {
 		OperationID: "get-usage", Method: http.MethodGet, Path: "/v1/accounts/{id}/usage", Tags: []string{"History"},
 		Summary: "Sum an account's usage", Description: "From ClickHouse, about a second behind.",
 	}, g.getUsage)
-	register(g, huma.Operation{
-		OperationID: "explain", Method: http.MethodGet, Path: routeExplain, Tags: []string{"History"},
-		Summary: "Say what one usage event cost and why, or why it could not be rated",
-	}, g.explain)
 }
 
 // ask bounds a question to ClickHouse and tells of one it cannot answer.
@@ -143,29 +120,4 @@ func (g *Gateway) getUsage(ctx context.Context, in *usageInput) (*usageOutput, e
 		groups = []analytics.UsageRow{}
 	}
 	return &usageOutput{Body: UsageGroups{Account: in.Account, GroupBy: in.GroupBy, Groups: groups}}, nil
-}
-
-// explain looks among the charges and then among the dead letters, which it
-// reads even while ClickHouse does not answer.
-func (g *Gateway) explain(ctx context.Context, in *explainInput) (*explainOutput, error) {
-	charge, unanswered := ask(ctx, g, func(ctx context.Context, a Analytics) (*analytics.Charge, error) {
-		found, err := a.Explain(ctx, in.Source, in.ID)
-		if errors.Is(err, analytics.ErrNotFound) {
-			return nil, nil
-		}
-		return &found, err
-	})
-	if charge != nil {
-		return &explainOutput{Body: Explanation{Charge: charge}}, nil
-	}
-	dead, err := g.findDeadLetter(ctx, in.Source, in.ID)
-	switch {
-	case err != nil:
-		return nil, err
-	case dead != nil:
-		return &explainOutput{Body: Explanation{DeadLetter: dead}}, nil
-	case unanswered != nil:
-		return nil, unanswered
-	}
-	return nil, notFound("no charge and none of the newest 10,000 dead letters names this source and id; a charge may take about a second to be readable here")
 }

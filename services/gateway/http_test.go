@@ -33,7 +33,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		"no versions":                   {"GET", "/v1/ratecards/none/versions", "", "", 404},
 		"no such account":               {"GET", "/v1/accounts/none", "", "", 404},
 		"no such balance":               {"GET", "/v1/accounts/none/balance", "", "", 404},
-		"balance at a past instant":     {"GET", "/v1/accounts/none/balance?at=2026-01-01T00:00:00Z", "", "", 501},
+		"balance before its entries":    {"GET", "/v1/accounts/none/balance?at=2026-01-01T00:00:00Z", "", "", 404},
 		"no grants":                     {"GET", "/v1/accounts/none/grants", "", "", 404},
 		"no such dead letter":           {"GET", "/v1/deadletters/1", "", "", 404},
 		"dead letter is no number":      {"GET", "/v1/deadletters/x", "", "", 422},

@@ -38,6 +38,7 @@ type world struct {
 	nc      *nats.Conn
 	js      jetstream.JetStream
 	streams *stream.Streams
+	emitter *emit.Emitter
 	client  *http.Client
 	url     string
 	key     string
@@ -65,6 +66,7 @@ func startWith(t testing.TB, topology stream.Config, configure ...func(*gateway.
 		cancel()
 		_ = emitter.Close(ended) // what is still queued was answered 503
 	})
+	w.emitter = emitter
 	c := gateway.Config{NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Horizon: ages}
 	for _, f := range configure {
 		f(&c)

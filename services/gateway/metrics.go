@@ -58,7 +58,7 @@ type recorder struct {
 }
 
 func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 {
+	if r.status == 0 && status >= http.StatusOK { // others are interim
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)

@@ -37,6 +37,9 @@ func (g *Gateway) middleware(mux *http.ServeMux) http.Handler {
 		if p := g.admit(out, r, route); p != nil {
 			p.write(out)
 		} else {
+			if longRoutes[route] {
+				r = withAnswer(out, r)
+			}
 			mux.ServeHTTP(out, r)
 		}
 		if route == "" {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/explain"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/rater"
 )
@@ -55,7 +56,7 @@ func TestWhatComesInOverHTTPIsDrawnDownOnceAndDeadLettersComeBack(t *testing.T) 
 		page := decode[gateway.DeadLetterPage](w.call("GET", "/v1/deadletters?reason=unratable", "").want(200))
 		return len(page.DeadLetters) > 0
 	})
-	explained := decode[gateway.Explanation](w.call("GET", "/v1/explain?source=/api&id=o", "").want(200))
+	explained := decode[explain.Explanation](w.call("GET", "/v1/explain?source=/api&id=o", "").want(200))
 	if explained.DeadLetter == nil || explained.DeadLetter.Reason != events.CodeUnratable {
 		t.Errorf("explained %+v", explained)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,21 +13,34 @@ import (
 )
 
 func (a *app) balanceCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "balance ACCOUNT", Short: "Show what an account has left", Example: "  drawdown balance acme", Args: cobra.ExactArgs(1),
+	var at string
+	var sequence uint64
+	command := &cobra.Command{
+		Use: "balance ACCOUNT", Short: "Show what an account has left, or had at any point of the past", Args: cobra.ExactArgs(1),
+		Example: "  drawdown balance acme\n  drawdown balance acme --at 2026-11-01T12:00:00Z\n  drawdown balance acme --sequence 1234",
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
+			query := url.Values{}
+			if at != "" {
+				if _, err := time.Parse(time.RFC3339, at); err != nil {
+					return usageError("--at %q: expected a time such as 2026-11-01T12:00:00Z", at)
+				}
+				query.Set("at", at)
+			}
+			if sequence > 0 {
+				query.Set("sequence", strconv.FormatUint(sequence, 10))
 			}
 			var balance events.Balance
-			answer, err := client.call(c.Context(), http.MethodGet, "/v1/accounts/"+url.PathEscape(args[0])+"/balance", "", nil, &balance)
+			answer, err := a.long(c.Context(), http.MethodGet, "/v1/accounts/"+url.PathEscape(args[0])+"/balance?"+query.Encode(), "", nil, &balance)
 			if err != nil {
 				return err
 			}
 			return a.show(answer, func() { a.printBalance(balance) })
 		},
 	}
+	command.Flags().StringVar(&at, "at", "", "as published at this time of the past")
+	command.Flags().Uint64Var(&sequence, "sequence", 0, "as published behind this ledger sequence")
+	command.MarkFlagsMutuallyExclusive("at", "sequence")
+	return command
 }
 
 func (a *app) printBalance(b events.Balance) {

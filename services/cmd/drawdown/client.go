@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/drawdown-credits/drawdown/services/gateway"
 )
 
 // client calls the gateway.
@@ -19,6 +21,7 @@ type client struct {
 	base string
 	key  string
 	http *http.Client
+	tell bool // ask for progress
 }
 
 // client returns a client of the running installation: its address from the
@@ -140,6 +143,9 @@ func (c *client) send(ctx context.Context, method, path, contentType string, bod
 	}
 	if c.key != "" {
 		request.Header.Set("Authorization", "Bearer "+c.key)
+	}
+	if c.tell {
+		request.Header.Set(gateway.HeaderProgress, "yes")
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {

@@ -4,11 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/drawdown-credits/drawdown/services/gateway"
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 )
 
@@ -60,59 +58,4 @@ func what(p analytics.Posting) string {
 		return p.Event.Operation + ": " + p.Event.Arithmetic
 	}
 	return p.Grant
-}
-
-func (a *app) explainCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "explain SOURCE ID", Short: "Show what one usage event cost and why", Args: cobra.ExactArgs(2),
-		Example: "  drawdown explain urn:drawdown:import:combined 2f1d6a8e0c5b4a7d9e3f8b1c6d0a5e72",
-		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
-			var e gateway.Explanation
-			query := url.Values{"source": {args[0]}, "id": {args[1]}}
-			answer, err := client.call(c.Context(), http.MethodGet, "/v1/explain?"+query.Encode(), "", nil, &e)
-			if err != nil {
-				return err
-			}
-			return a.show(answer, func() { a.printExplanation(e) })
-		},
-	}
-}
-
-func (a *app) printExplanation(e gateway.Explanation) {
-	if e.DeadLetter != nil {
-		fmt.Fprintf(a.out, "Not charged. It is dead letter %d: %s: %s\n", e.DeadLetter.ID, e.DeadLetter.Reason, e.DeadLetter.Detail)
-	}
-	if e.Charge == nil || e.Charge.Posting.Event == nil {
-		return
-	}
-	p, usage := e.Charge.Posting, e.Charge.Posting.Event
-	rows := [][]any{
-		{"account", p.Account}, {"operation", usage.Operation}, {"time", when(usage.Time)},
-		{"charged", fmt.Sprintf("%s credits", p.Charged)}, {"because", usage.Arithmetic},
-		{"by rule", fmt.Sprintf("%s of rate card %s version %d", usage.Rule, usage.Card, usage.Version)},
-	}
-	for i, draw := range p.Draws {
-		label := ""
-		if i == 0 {
-			label = "drawn from"
-		}
-		rows = append(rows, []any{label, fmt.Sprintf("%s: %s, which leaves %s", draw.Grant, draw.Amount, draw.Left)})
-	}
-	rows = append(rows,
-		[]any{"available", fmt.Sprintf("%s before, %s after", e.Charge.Before.Available, p.Balance.Available)},
-		[]any{"overage", fmt.Sprintf("%s before, %s after", e.Charge.Before.Overage, p.Balance.Overage)},
-		[]any{"ledger", fmt.Sprintf("sequence %d, posting %d of the account, %s", p.Sequence, p.Number, when(p.RecordedAt))},
-	)
-	var quantities []string
-	for name, quantity := range e.Charge.Usage.Quantities {
-		quantities = append(quantities, name+"="+quantity.String())
-	}
-	if len(quantities) > 0 {
-		rows = append(rows, []any{"quantities", strings.Join(sorted(quantities), " ")})
-	}
-	table(a.out, rows...)
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
+	"github.com/drawdown-credits/drawdown/services/projector/ledger"
 	"github.com/drawdown-credits/drawdown/services/rater"
 	"github.com/drawdown-credits/drawdown/services/rater/trim"
 )
@@ -222,6 +223,17 @@ func (w *world) enforcer(ctx context.Context) error {
 	return e.Run(ctx)
 }
 
+// restore reads a snapshot of the balances' fold, from which a past point is
+// folded.
+func (w *world) restore(ctx context.Context, partition int, atMost uint64) (*ledger.State, stream.Mark) {
+	c := balances.Config{Broker: w.broker, Partitions: w.streams.Partitions, Installation: w.streams.Installation, Snapshots: snapshot.NewStore(w.broker)}
+	state, mark, err := c.Restore(ctx, partition, atMost)
+	if err != nil {
+		w.logger("gateway").Warn("snapshot is not read", "partition", partition, "err", err)
+	}
+	return state, mark
+}
+
 // gateway serves HTTP on listener. ClickHouse is needed for history alone.
 func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn string) error {
 	emitter, err := emit.New(w.nc, emit.Options{Partitions: w.streams.Partitions})
@@ -241,7 +253,7 @@ func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn str
 	}
 	defer func() { _ = history.Close() }() // nothing is written over it
 	g, err := gateway.New(gateway.Config{
-		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, Stopped: w.health.Stopped, APIKey: key,
+		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, Restore: w.restore, Stopped: w.health.Stopped, APIKey: key,
 		MaxAhead: w.app.cfg.MaxAhead, Horizon: w.app.cfg.DedupHorizon, Now: config.Clock(), Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
 	})
 	if err != nil {

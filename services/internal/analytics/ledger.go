@@ -47,25 +47,17 @@ func (db *DB) Ledger(ctx context.Context, account string, cursor uint64, limit i
 	return page, nil
 }
 
-// Charge is the story of one usage event: what it cost, why, and which
-// grants paid.
+// Charge is the posting of one usage event's debit.
 type Charge struct {
 	Posting Posting `json:"posting"`
 	// Before is the account's balance when the debit came; Posting has the one
 	// after.
 	Before Standing `json:"before"`
-	Usage  Details  `json:"usage"`
 }
 
-// Details are what a usage event said it used.
-type Details struct {
-	Status     uint16                     `json:"status,omitzero"`
-	Quantities map[string]events.Quantity `json:"quantities,omitempty"`
-	Attributes map[string]string          `json:"attributes,omitempty"`
-}
-
-// Explain tells the story of the usage event with this source and id. It
-// returns ErrNotFound when ClickHouse holds no debit of it.
+// Explain returns the debit of the usage event with this source and id, the
+// first when there are several. It returns ErrNotFound when ClickHouse holds
+// none.
 func (db *DB) Explain(ctx context.Context, source, id string) (Charge, error) {
 	postings, err := db.postings(ctx, "WHERE event_id = ? AND event_source = ? AND kind = 'debit' ORDER BY ledger_seq LIMIT 1", id, source)
 	if err != nil {
@@ -82,34 +74,7 @@ func (db *DB) Explain(ctx context.Context, source, id string) (Charge, error) {
 	if len(before) > 0 {
 		out.Before = before[0].Balance
 	}
-	if out.Usage, err = db.usageOf(ctx, out.Posting); err != nil {
-		return out, fmt.Errorf("read event %s of %s: %w", id, source, err)
-	}
 	return out, nil
-}
-
-// usageOf reads the usage event of a debit; a refused debit has none.
-func (db *DB) usageOf(ctx context.Context, p Posting) (Details, error) {
-	var u Details
-	rows, err := db.conn.Query(ctx, `SELECT status, mapApply((name, value) -> (name, toString(value)), quantities), attributes
-		FROM usage_events WHERE account = ? AND ledger_seq = ? AND entry_index = ? LIMIT 1`, p.Account, p.Sequence, p.Index)
-	if err != nil {
-		return u, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var quantities map[string]string
-		if err := rows.Scan(&u.Status, &quantities, &u.Attributes); err != nil {
-			return u, err
-		}
-		u.Quantities = make(map[string]events.Quantity, len(quantities))
-		for name, text := range quantities {
-			if u.Quantities[name], err = events.ParseQuantity(text); err != nil {
-				return u, err
-			}
-		}
-	}
-	return u, rows.Err()
 }
 
 // postings reads the rows of table ledger that where asks for.

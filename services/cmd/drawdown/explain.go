@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drawdown-credits/drawdown/services/internal/explain"
+)
+
+func (a *app) explainCommand() *cobra.Command {
+	var source, id, account string
+	command := &cobra.Command{
+		Use: "explain --source SOURCE --id ID", Short: "Show what became of one usage event, and why", Args: cobra.NoArgs,
+		Long: `Show what one usage event cost and why: the rule, the arithmetic, the grants it
+drew from and what each had left. Or why it was refused and how to send it
+again; or that it still waits to be rated.`,
+		Example: "  drawdown explain --source urn:drawdown:import:combined --id 2f1d6a8e0c5b4a7d9e3f8b1c6d0a5e72",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if source == "" || id == "" {
+				return usageError("expected --source and --id")
+			}
+			query := url.Values{"source": {source}, "id": {id}}
+			if account != "" {
+				query.Set("account", account)
+			}
+			var e explain.Explanation
+			answer, err := a.long(c.Context(), http.MethodGet, "/v1/explain?"+query.Encode(), "", nil, &e)
+			if err != nil {
+				return err
+			}
+			return a.show(answer, func() { a.printExplanation(e) })
+		},
+	}
+	command.Flags().StringVar(&source, "source", "", "the event's source")
+	command.Flags().StringVar(&id, "id", "", "the event's id")
+	command.Flags().StringVar(&account, "account", "", "its account; needed only while ClickHouse does not answer")
+	return command
+}
+
+func (a *app) printExplanation(e explain.Explanation) {
+	rows := eventRows(e.Event)
+	switch {
+	case e.Charge != nil:
+		rows = append(rows, chargeRows(*e.Charge)...)
+	case e.DeadLetter != nil:
+		d := e.DeadLetter
+		rows = append(rows, []any{"refused", when(d.RefusedAt)}, []any{"because", d.Reason + ": " + d.Detail},
+			[]any{"dead letter", d.ID}, []any{"to send again", d.Replay})
+	case e.Waiting != nil:
+		rows = append(rows, []any{"on its way", fmt.Sprintf("not rated yet; %d events of partition %d wait before it, which is rated through USAGE sequence %d",
+			e.Waiting.Behind, e.Waiting.Partition, e.Waiting.Settled)})
+	}
+	fmt.Fprintln(a.out, headline(e))
+	table(a.out, rows...)
+}
+
+// headline says in a sentence what became of an event.
+func headline(e explain.Explanation) string {
+	switch e.Status {
+	case explain.Charged:
+		return fmt.Sprintf("Charged %s credits to %s.\n", e.Charge.Amount, e.Event.Account)
+	case explain.NotCharged:
+		return fmt.Sprintf("Rated at %s credits and not charged to %s: %s.\n", e.Charge.Amount, e.Event.Account, e.Charge.Refused)
+	case explain.Refused:
+		return "Refused, and kept as a dead letter.\n"
+	}
+	return "Stored, and on its way to be rated.\n"
+}
+
+func eventRows(e explain.Explained) [][]any {
+	rows := [][]any{{"event", e.ID + " of " + e.Source}}
+	add := func(name, value string) {
+		if value != "" {
+			rows = append(rows, []any{name, value})
+		}
+	}
+	add("account", e.Account)
+	add("operation", e.Data.Operation)
+	if e.Data.Status > 0 {
+		add("status", fmt.Sprint(e.Data.Status))
+	}
+	add("project", e.Data.Project)
+	add("key", e.Data.Key)
+	var quantities, attributes []string
+	for name, quantity := range e.Data.Quantities {
+		quantities = append(quantities, name+"="+quantity.String())
+	}
+	for name, value := range e.Data.Attributes {
+		attributes = append(attributes, name+"="+value)
+	}
+	add("quantities", strings.Join(sorted(quantities), " "))
+	add("attributes", strings.Join(sorted(attributes), " "))
+	return append(rows, []any{"happened", when(e.Time)}, []any{"stored", fmt.Sprintf("%s, USAGE %d/%d", when(e.Usage.StoredAt), e.Usage.Sequence, e.Usage.Index)})
+}
+
+func chargeRows(c explain.Charge) [][]any {
+	rows := [][]any{{"rule", fmt.Sprintf("%s of rate card %s version %d", c.Rule, c.Card, c.Version)}}
+	for i, term := range c.Terms {
+		rows = append(rows, []any{first(i, "terms"), term})
+	}
+	rows = append(rows, []any{"arithmetic", c.Arithmetic})
+	if c.Rounding != "" {
+		rows = append(rows, []any{"rounding", string(c.Rounding) + ", to the micro-credit, once"})
+	}
+	for i, d := range c.Draws {
+		rows = append(rows, []any{first(i, "drawn from"), fmt.Sprintf("%s: %s, which left %s", d.Grant, d.Amount, d.Left)})
+	}
+	if c.Uncovered > 0 {
+		rows = append(rows, []any{"uncovered", fmt.Sprintf("%s, which no grant covered: overage", c.Uncovered)})
+	}
+	return append(rows,
+		[]any{"available", fmt.Sprintf("%s before, %s after", c.Before.Available, c.After.Available)},
+		[]any{"overage", fmt.Sprintf("%s before, %s after", c.Before.Overage, c.After.Overage)},
+		[]any{"ledger", fmt.Sprintf("sequence %d, entry %d; posting %d of the account; recorded %s", c.Ledger.Sequence, c.Ledger.Index, c.Ledger.Posting, when(c.Ledger.RecordedAt))})
+}
+
+// first is the label of the first of several rows.
+func first(i int, label string) string {
+	if i > 0 {
+		return ""
+	}
+	return label
+}
