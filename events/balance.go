@@ -5,6 +5,9 @@ import "time"
 // BalanceGrantsMax bounds how many open grants a Balance lists.
 const BalanceGrantsMax = 100
 
+// BalanceHoldsMax bounds how many open holds a Balance lists.
+const BalanceHoldsMax = 100
+
 // Balance is the state of one account at one point of the ledger: the value of
 // KV bucket BALANCES and the body of GET /v1/accounts/{id}/balance.
 //
@@ -34,6 +37,10 @@ type Balance struct {
 	// MoreGrants counts the rest.
 	Grants     []GrantBalance `json:"grants,omitempty"`
 	MoreGrants int            `json:"more_grants,omitzero"`
+	// Holds are the open ones, soonest to expire first, at most BalanceHoldsMax;
+	// MoreHolds counts the rest.
+	Holds     []HoldBalance `json:"holds,omitempty"`
+	MoreHolds int           `json:"more_holds,omitzero"`
 	// Levels are the thresholds and the hard stop, highest first, with what
 	// last moved the account across each.
 	Levels []Level `json:"levels,omitempty"`
@@ -86,7 +93,7 @@ type Cause struct {
 	Index    int       `json:"index,omitzero"`
 	Kind     EntryKind `json:"kind"`
 	At       time.Time `json:"at"` // as recorded in the ledger
-	// Source and ID name the usage event of a debit; ID alone a grant.
+	// Source and ID name the usage event of a debit; ID alone a grant or a hold.
 	Source string `json:"source,omitzero"`
 	ID     string `json:"id,omitzero"`
 }

@@ -115,7 +115,7 @@ func (c *Chunk) check() *Problem {
 
 func (e *Entry) check() *Problem {
 	set := 0
-	for _, present := range []bool{e.Debit != nil, e.Grant != nil, e.Void != nil, e.Settings != nil, e.Plan != nil, e.RateCard != nil} {
+	for _, present := range []bool{e.Debit != nil, e.Grant != nil, e.Void != nil, e.Hold != nil, e.Capture != nil, e.Release != nil, e.Settings != nil, e.Plan != nil, e.RateCard != nil} {
 		if present {
 			set++
 		}
@@ -175,7 +175,7 @@ func (t *Tier) check() *Problem {
 // an account.
 func (e *Entry) content() (name string, account bool) {
 	switch e.Kind {
-	case EntryDebit, EntryGrant, EntryVoid:
+	case EntryDebit, EntryGrant, EntryVoid, EntryHold, EntryCapture, EntryRelease:
 		return string(e.Kind) + " alone", true
 	case EntryAccount:
 		return "settings alone", true
@@ -195,6 +195,12 @@ func (e *Entry) has() bool {
 		return e.Grant != nil
 	case EntryVoid:
 		return e.Void != nil
+	case EntryHold:
+		return e.Hold != nil
+	case EntryCapture:
+		return e.Capture != nil
+	case EntryRelease:
+		return e.Release != nil
 	case EntryAccount:
 		return e.Settings != nil
 	case EntryPlan:

@@ -164,6 +164,12 @@ func (p *parser) entry(e *Entry) error {
 			return p.other(&e.Grant)
 		case "void":
 			return p.other(&e.Void)
+		case "hold":
+			return p.other(&e.Hold)
+		case "capture":
+			return p.other(&e.Capture)
+		case "release":
+			return p.other(&e.Release)
 		case "settings":
 			return p.other(&e.Settings)
 		case "plan":

@@ -60,7 +60,7 @@ func TestDecodeChunkRefuses(t *testing.T) {
 		"text in place of the entries":      {`{"entries":"x"}`, "/entries"},
 		"entries that do not end":           {`{"entries":[` + tick, ""},
 		"a bad field in a grant":            {`{"entries":[{"kind":"grant","account":"a1","grant":{"id":"g","amount":"x"}}]}`, "/entries/0/grant/amount"},
-		"an unknown kind":                   {`{"entries":[{"kind":"hold","account":"a1"}]}`, "/entries/0/kind"},
+		"an unknown kind":                   {`{"entries":[{"kind":"gift","account":"a1"}]}`, "/entries/0/kind"},
 		"an entry without content":          {`{"entries":[{"kind":"grant","account":"a1"}]}`, "/entries/0"},
 		"an entry with another's content":   {`{"entries":[{"kind":"grant","account":"a1","void":{"grant":"g"}}]}`, "/entries/0"},
 		"an entry with two contents":        {`{"entries":[{"kind":"void","account":"a1","void":{"grant":"g"},"grant":{"id":"g","amount":"1"}}]}`, "/entries/0"},
@@ -91,7 +91,7 @@ func TestDecodeChunkRefuses(t *testing.T) {
 func TestEncodeChunkRefusesWhatCouldNotBeDecoded(t *testing.T) {
 	for name, chunk := range map[string]events.Chunk{
 		"an empty chunk":         {},
-		"an unknown kind":        {Entries: []events.Entry{{Kind: "hold", Account: "a1"}}},
+		"an unknown kind":        {Entries: []events.Entry{{Kind: "gift", Account: "a1"}}},
 		"text that is not UTF-8": changed(func(d *events.Debit) { d.Rule = "\xff" }),
 		"data that is not UTF-8": changed(func(d *events.Debit) { d.Data.Operation = "\xff" }),
 		"a time after 9999":      changed(func(d *events.Debit) { d.Time = d.Time.AddDate(9000, 0, 0) }),

@@ -11,6 +11,9 @@ const (
 	EntryDebit    EntryKind = "debit"
 	EntryGrant    EntryKind = "grant"
 	EntryVoid     EntryKind = "void"
+	EntryHold     EntryKind = "hold"
+	EntryCapture  EntryKind = "capture"
+	EntryRelease  EntryKind = "release"
 	EntryAccount  EntryKind = "account"
 	EntryPlan     EntryKind = "plan"
 	EntryRateCard EntryKind = "rate_card"
@@ -58,6 +61,9 @@ type Entry struct {
 	Debit    *Debit    `json:"debit,omitzero"`
 	Grant    *Grant    `json:"grant,omitzero"`
 	Void     *Void     `json:"void,omitzero"`
+	Hold     *Hold     `json:"hold,omitzero"`
+	Capture  *Capture  `json:"capture,omitzero"`
+	Release  *Release  `json:"release,omitzero"`
 	Settings *Account  `json:"settings,omitzero"` // of kind account
 	Plan     *Plan     `json:"plan,omitzero"`
 	RateCard *RateCard `json:"rate_card,omitzero"`
@@ -146,12 +152,28 @@ const (
 // Codes of refused commands.
 const (
 	RefusedConflict    = "conflict"     // the id is used with other content
-	RefusedNotFound    = "not_found"    // it names a plan or grant that does not exist
+	RefusedNotFound    = "not_found"    // it names a plan, grant or hold that does not exist
 	RefusedInvalid     = "invalid"      // its content makes no sense
 	RefusedAlreadyVoid = "already_void" // the grant is void
 	RefusedSpent       = "spent"        // nothing of the grant remains
 	RefusedOverflow    = "overflow"     // a total of the account would overflow
+
+	RefusedInsufficient = "insufficient" // a hold of more than is available, or than a budget has room for
+	RefusedCaptured     = "captured"     // the hold is captured
+	RefusedReleased     = "released"     // the hold is released
+	RefusedExpired      = "expired"      // the hold has expired
 )
+
+// Shortage says why a hold did not fit.
+type Shortage struct {
+	// Scope is the narrowest that refused: "account", or a budget's such as
+	// "project:web" or "key:k1".
+	Scope     string  `json:"scope"`
+	Available Credits `json:"available"` // in that scope
+	Required  Credits `json:"required"`
+	// ResetsAt is when the scope is filled up again by itself; zero if never.
+	ResetsAt time.Time `json:"resets_at,omitzero"`
+}
 
 // Decision is the fold's answer to a command. Replaying the ledger gives the
 // same decision again.
@@ -164,6 +186,10 @@ type Decision struct {
 	Detail string `json:"detail,omitzero"`
 	// Version is the version a rate card was given.
 	Version int `json:"version,omitzero"`
+	// Hold is the one that the command names, as it stands after it.
+	Hold *HoldBalance `json:"hold,omitzero"`
+	// Shortage says what a hold was refused for as insufficient.
+	Shortage *Shortage `json:"shortage,omitzero"`
 	// Balance is the account's after the command; nil for plans and cards.
 	Balance *Balance `json:"balance,omitzero"`
 }

@@ -220,6 +220,9 @@ func chunks() []events.Chunk {
 	entries := []events.Entry{
 		{Kind: events.EntryGrant, Account: "a1", Grant: &grant},
 		{Kind: events.EntryVoid, Account: "a1", Void: &events.Void{Grant: "g:1", Reason: "mistake"}},
+		{Kind: events.EntryHold, Account: "a1", Hold: &events.Hold{ID: "h:1", Amount: events.Credit, ExpiresIn: events.Duration(time.Minute), Project: "web", Key: "k1", Attributes: map[string]string{"team": "a", "area": "b"}}},
+		{Kind: events.EntryCapture, Account: "a1", Capture: &events.Capture{Hold: "h:1", Amount: events.Credit}},
+		{Kind: events.EntryRelease, Account: "a1", Release: &events.Release{Hold: "h:1"}},
 		{Kind: events.EntryAccount, Account: "a1", Settings: &settings},
 		{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "pro", Terms: terms}},
 		{Kind: events.EntryRateCard, RateCard: &card},

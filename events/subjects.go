@@ -91,6 +91,10 @@ func PartitionLedgerSubjects(partition int) []string {
 	return []string{fmt.Sprintf("ledger.%d.*", partition), "ledger." + Broadcast + ".*"}
 }
 
+// HoldSubject is where a client without HTTP sends a request about the holds of
+// account: a HoldRequest, which a gateway answers.
+func HoldSubject(account string) string { return "drawdown.holds." + account }
+
 // SignalSubject is where a signal of kind about account is published.
 func SignalSubject(kind SignalKind, account string) string {
 	return "credits." + string(kind) + "." + account

@@ -102,6 +102,7 @@ overage_limit: "250"
 preserve_overage: true
 thresholds: ["20%", 5%, "0.25%", 100, "0.5"]
 hard_stop_at: "0"
+capture_more: true
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +112,7 @@ hard_stop_at: "0"
 		Grant: &events.PlanGrant{Amount: 10000 * events.Credit, Priority: ptr(uint8(50)),
 			Rollover: &events.Rollover{Min: events.Credit / 2, Max: 2000 * events.Credit}},
 		Thresholds: []string{"20%", "5%", "0.25%", "100", "0.5"},
-		HardStopAt: ptr(events.Credits(0)),
+		HardStopAt: ptr(events.Credits(0)), CaptureMore: ptr(true),
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
@@ -269,6 +270,7 @@ func TestPlansAreRefusedWithTheLine(t *testing.T) {
 		"a rollover outside of the grant":      {"plan: p\nperiod: day\nrollover: {max: 4}", "f.yaml:3:1: /rollover: found the unknown key \"rollover\""},
 		"recurrence":                           {"plan: p\nperiod: day\ngrant: {amount: 1, recurrence: day}", "f.yaml:3:20: /grant/recurrence: found recurrence, which is not supported yet"},
 		"soft overage without a limit":         {"plan: p\noverage: soft", "f.yaml:1:1: /overage_limit: found nothing; expected the most credits that may be owed, as overage is soft"},
+		"a capture of more, perhaps":           {"plan: p\ncapture_more: maybe", "f.yaml:2:15: /capture_more: found the text \"maybe\"; expected true or false"},
 		"unknown overage":                      {"plan: p\noverage: none", "f.yaml:2:10: /overage: found \"none\"; expected hard, soft, postpaid"},
 		"a limit of hard overage":              {"plan: p\noverage: hard\noverage_limit: 1", "f.yaml:3:16: /overage_limit: found a limit beside overage: hard; expected one beside overage: soft alone"},
 		"a limit of postpaid overage":          {"plan: p\noverage: postpaid\noverage_limit: 1", "f.yaml:3:16: /overage_limit: found a limit beside overage: postpaid"},

@@ -23,7 +23,7 @@ const (
 )
 
 var (
-	termsKnown = []string{"period", "grant", "overage", "overage_limit", "preserve_overage", "thresholds", "hard_stop_at"}
+	termsKnown = []string{"period", "grant", "overage", "overage_limit", "preserve_overage", "thresholds", "hard_stop_at", "capture_more"}
 	termsLater = []string{"top_up", "budgets"}
 )
 
@@ -73,7 +73,18 @@ func (o object) terms() events.Terms {
 			terms.HardStopAt = &credits
 		}
 	})
+	o.optional("capture_more", func(f field) { terms.CaptureMore = f.bool() })
 	return terms
+}
+
+// bool returns true or false, or nil and a problem.
+func (f field) bool() *bool {
+	value, ok := f.node.(*ast.BoolNode)
+	if !ok {
+		f.refuse("found %s; expected true or false", kind(f.node))
+		return nil
+	}
+	return &value.Value
 }
 
 func (f field) period() string {

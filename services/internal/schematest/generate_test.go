@@ -19,6 +19,7 @@ var (
 	indexes  = rapid.IntRange(0, 5000)
 	sources  = rapid.SampledFrom([]string{"/s", "/services/chat", "https://example.com/a%20b?c=d#e", "urn:uuid:6e8bc430"})
 	kinds    = rapid.SampledFrom([]events.EntryKind{events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount,
+		events.EntryHold, events.EntryCapture, events.EntryRelease,
 		events.EntryPlan, events.EntryRateCard, events.EntryTick})
 	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored, events.SignalOverageStarted})
 	grantSources = rapid.SampledFrom([]events.GrantSource{events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment})
@@ -125,6 +126,7 @@ func terms(t *rapid.T) events.Terms {
 		HardStopAt: maybe(t, func(t *rapid.T) events.Credits {
 			return events.Credits(rapid.Int64Range(0, int64(events.MaxCredits)).Draw(t, "stop"))
 		}),
+		CaptureMore: maybe(t, func(t *rapid.T) bool { return rapid.Bool().Draw(t, "more") }),
 	}
 }
 
@@ -233,6 +235,14 @@ func entry(t *rapid.T) events.Entry {
 		e.Grant = &g
 	case events.EntryVoid:
 		e.Void = &events.Void{Grant: grantIDs.Draw(t, "grant"), Reason: rapid.OneOf(rapid.Just(""), texts).Draw(t, "reason")}
+	case events.EntryHold:
+		e.Hold = &events.Hold{ID: grantIDs.Draw(t, "id"), Amount: amount(t), ExpiresIn: events.Duration(rapid.Int64Range(0, int64(events.MaxHoldLife)).Draw(t, "life")),
+			Project: rapid.OneOf(rapid.Just(""), texts).Draw(t, "project"), Key: rapid.OneOf(rapid.Just(""), texts).Draw(t, "key"),
+			Attributes: rapid.MapOfN(names, texts, 0, 2).Draw(t, "attributes")}
+	case events.EntryCapture:
+		e.Capture = &events.Capture{Hold: grantIDs.Draw(t, "hold"), Amount: amount(t)}
+	case events.EntryRelease:
+		e.Release = &events.Release{Hold: grantIDs.Draw(t, "hold")}
 	case events.EntryAccount:
 		a := account(t)
 		e.Settings = &a
@@ -264,6 +274,13 @@ func chunk(t *rapid.T) events.Chunk {
 	return c
 }
 
+func hold(t *rapid.T) events.HoldBalance {
+	h := events.HoldBalance{ID: grantIDs.Draw(t, "id"), Amount: amount(t), ExpiresAt: instant(t), Captured: events.Credits(rapid.Int64Min(0).Draw(t, "captured")),
+		Project: rapid.OneOf(rapid.Just(""), texts).Draw(t, "project"), Key: rapid.OneOf(rapid.Just(""), texts).Draw(t, "key"),
+		State: rapid.SampledFrom([]events.HoldState{events.HoldOpen, events.HoldCaptured, events.HoldReleased, events.HoldExpired}).Draw(t, "state")}
+	return h
+}
+
 func balance(t *rapid.T) events.Balance {
 	return events.Balance{
 		Account: accounts.Draw(t, "account"), Plan: rapid.OneOf(rapid.Just(""), accounts).Draw(t, "plan"),
@@ -280,7 +297,7 @@ func balance(t *rapid.T) events.Balance {
 			}
 			return g
 		}),
-		MoreGrants: indexes.Draw(t, "more"),
+		MoreGrants: indexes.Draw(t, "more"), Holds: some(t, 0, 2, hold), MoreHolds: indexes.Draw(t, "more holds"),
 		Levels: some(t, 0, 3, func(t *rapid.T) events.Level {
 			return events.Level{Kind: rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalOverageStarted}).Draw(t, "kind"),
 				Threshold: levels.Draw(t, "threshold"), At: credits(t), Reached: rapid.Bool().Draw(t, "reached"), Since: maybe(t, cause)}
@@ -290,11 +307,14 @@ func balance(t *rapid.T) events.Balance {
 }
 
 func decision(t *rapid.T) events.Decision {
-	d := events.Decision{Sequence: sequences.Draw(t, "sequence"), Version: indexes.Draw(t, "version"), Balance: maybe(t, balance),
+	d := events.Decision{Sequence: sequences.Draw(t, "sequence"), Version: indexes.Draw(t, "version"), Balance: maybe(t, balance), Hold: maybe(t, hold),
+		Shortage: maybe(t, func(t *rapid.T) events.Shortage {
+			return events.Shortage{Scope: "project:" + texts.Draw(t, "scope"), Available: credits(t), Required: amount(t), ResetsAt: instant(t)}
+		}),
 		Outcome: rapid.SampledFrom([]events.Outcome{events.Applied, events.Unchanged, events.Refused}).Draw(t, "outcome")}
 	if d.Outcome == events.Refused {
 		d.Code = rapid.SampledFrom([]string{events.RefusedConflict, events.RefusedNotFound, events.RefusedInvalid, events.RefusedAlreadyVoid,
-			events.RefusedSpent, events.RefusedOverflow}).Draw(t, "code")
+			events.RefusedSpent, events.RefusedOverflow, events.RefusedInsufficient, events.RefusedCaptured, events.RefusedReleased, events.RefusedExpired}).Draw(t, "code")
 		d.Detail = texts.Draw(t, "detail")
 	}
 	return d

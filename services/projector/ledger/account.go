@@ -14,13 +14,15 @@ type account struct {
 
 	granted, drawn, expired, voided events.Credits
 	charged, forgiven, overage      events.Credits
-	available                       events.Credits
-	topped                          events.Credits // available right after a grant last took effect
+	drawable                        events.Credits // what remains of active grants
+	topped                          events.Credits // drawable right after a grant last took effect
 
 	active   queue[*grant, byDraw]
 	expiring queue[*grant, byExpiry]    // the active ones that expire
 	pending  queue[*grant, byEffective] // not yet active
 	issued   uint64                     // grants ever issued
+
+	holds *holds // nil until one was placed
 
 	levels []level // one for each of terms.levels
 
@@ -41,6 +43,9 @@ func newAccount(id string) *account {
 func (a *account) remaining() events.Credits {
 	return a.granted - a.drawn - a.expired - a.voided
 }
+
+// available is what may be spent or held now.
+func (a *account) available() events.Credits { return max(0, a.drawable-a.held()) }
 
 // step is one entry on its way through an account.
 type step struct {
@@ -84,6 +89,12 @@ func (x *step) apply() events.Decision {
 		return x.grant(e.Grant)
 	case e.Kind == events.EntryVoid && e.Void != nil:
 		return x.void(e.Void)
+	case e.Kind == events.EntryHold && e.Hold != nil:
+		return x.hold(e.Hold)
+	case e.Kind == events.EntryCapture && e.Capture != nil:
+		return x.capture(e.Capture)
+	case e.Kind == events.EntryRelease && e.Release != nil:
+		return x.release(e.Release)
 	case e.Kind == events.EntryAccount && e.Settings != nil:
 		return x.set(*e.Settings)
 	case e.Kind == events.EntryTick:
@@ -109,7 +120,8 @@ func (x *step) begin(kind PostingKind, at micros) *Posting {
 // end completes p with the account as it now stands.
 func (x *step) end(p *Posting) {
 	a := x.account
-	p.Available = a.available
+	p.Available = a.available()
+	p.Held = a.held()
 	p.Overage = a.overage
 	p.Remaining = a.remaining()
 	x.evaluate()

@@ -8,7 +8,8 @@ import (
 func (a *account) balance() events.Balance {
 	b := events.Balance{
 		Account:   a.id,
-		Available: a.available,
+		Available: a.available(),
+		Held:      a.held(),
 		Overage:   a.overage,
 		Granted:   a.granted,
 		Remaining: a.remaining(),
@@ -30,6 +31,7 @@ func (a *account) balance() events.Balance {
 	}
 	b.Grants = a.openGrants()
 	b.MoreGrants = len(a.active) + len(a.pending) - len(b.Grants)
+	b.Holds, b.MoreHolds = a.holds.list()
 	return b
 }
 

@@ -154,6 +154,9 @@ func (d *stateDecoder) account() {
 	}
 	a.terms = d.termsOf()
 	d.openGrants(a)
+	if flags&accountHolds != 0 {
+		d.holds(a)
+	}
 	if d.err != nil {
 		return
 	}
@@ -165,11 +168,11 @@ func (d *stateDecoder) account() {
 // finish works out what is not written of a, and adds it to the state.
 func (d *stateDecoder) finish(a *account, due micros) {
 	for _, g := range a.active {
-		a.available += g.remaining
+		a.drawable += g.remaining
 		a.watchExpiry(g)
 	}
 	a.overage = a.charged - a.drawn - a.forgiven
-	d.check(a.overage >= 0 && a.available >= 0 && (a.overage == 0 || a.available == 0), "totals of an account")
+	d.check(a.overage >= 0 && a.drawable >= 0 && (a.overage == 0 || a.drawable == 0), "totals of an account")
 	d.check(a.settings != nil || a.cycle == nil && !a.terms.period.some(), "periods of an account")
 	if d.err != nil {
 		return

@@ -34,13 +34,20 @@ func (x *step) debit(d *events.Debit) events.Decision {
 	p := x.begin(PostingDebit, x.now)
 	p.Charged = d.Amount
 	a.charged = charged
-	owed := d.Amount
+	x.cover(p, d.Amount)
+	x.end(p)
+	return applied
+}
+
+// cover draws active grants in order for what was charged. What they do not
+// cover becomes overage. Holds reserve amounts, not grants: nothing is spared
+// for them.
+func (x *step) cover(p *Posting, owed events.Credits) {
+	a := x.account
 	for owed > 0 && len(a.active) > 0 {
 		owed -= x.draw(p, a.active[0], owed)
 	}
 	a.overage += owed
-	x.end(p)
-	return applied
 }
 
 // draw takes up to limit from an active grant, closes it once it is spent, and
@@ -49,7 +56,7 @@ func (x *step) draw(p *Posting, g *grant, limit events.Credits) events.Credits {
 	a := x.account
 	amount := min(limit, g.remaining)
 	g.remaining -= amount
-	a.available -= amount
+	a.drawable -= amount
 	a.drawn += amount
 	p.Drawn += amount
 	p.Draws = append(p.Draws, Draw{Grant: g.id, Amount: amount, Left: g.remaining})
@@ -63,7 +70,7 @@ func (x *step) draw(p *Posting, g *grant, limit events.Credits) events.Credits {
 // overage.
 func (x *step) takeEffect(p *Posting, g *grant) {
 	a := x.account
-	a.available += g.remaining
+	a.drawable += g.remaining
 	a.active.push(g)
 	a.watchExpiry(g)
 	if repaid := min(a.overage, g.remaining); repaid > 0 {
@@ -72,7 +79,7 @@ func (x *step) takeEffect(p *Posting, g *grant) {
 	if a.cycle != nil && a.cycle.running {
 		a.cycle.granted += g.amount
 	}
-	a.topped = a.available
+	a.topped = a.drawable
 	a.rebase()
 }
 

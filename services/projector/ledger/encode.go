@@ -25,6 +25,7 @@ const (
 	accountStarts               // the next one's start is known
 	accountDue                  // time will change it
 	accountBackward             // the last entry's time was before the account's
+	accountHolds                // holds were placed
 	accountFlags    = 1<<iota - 1
 )
 
@@ -162,6 +163,9 @@ func (e *stateEncoder) account(s *State, a *account) error {
 	}
 	e.termsOf(a.terms)
 	e.openGrants(s, a)
+	if a.holds != nil {
+		e.holds(a.holds, a.clock.now)
+	}
 	if a.cycle != nil {
 		e.cycle(a)
 	}
@@ -184,6 +188,7 @@ func (a *account) flags() uint64 {
 	set(accountStarts, a.cycle != nil && a.cycle.starts != never)
 	set(accountDue, a.due != never)
 	set(accountBackward, a.at != a.clock.now)
+	set(accountHolds, a.holds != nil)
 	return flags
 }
 
@@ -328,6 +333,7 @@ func (e *stateEncoder) cause(c *events.Cause, at clock) {
 // causeKinds are written as their index.
 var causeKinds = []events.EntryKind{
 	events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount, events.EntryTick,
+	events.EntryHold, events.EntryCapture, events.EntryRelease,
 }
 
 // fates writes what is remembered of closed grants, in order of their keys.

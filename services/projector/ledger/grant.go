@@ -117,7 +117,7 @@ func (x *step) void(v *events.Void) events.Decision {
 	p := x.begin(PostingVoid, x.now)
 	p.Grant, p.Voided = g.id, g.remaining
 	x.account.voided += g.remaining
-	x.account.available -= g.remaining
+	x.account.drawable -= g.remaining
 	x.close(g, voided)
 	x.end(p)
 	return applied

@@ -31,7 +31,7 @@ func (a *account) adopt(t *terms) {
 
 // rebase works out the levels in credits anew. Percentages are of what took
 // effect in the running period, or without one of what was available right
-// after a grant last took effect.
+// after a grant last took effect, what is held included.
 func (a *account) rebase() {
 	base := a.topped
 	if a.cycle != nil && a.cycle.running {
@@ -75,6 +75,12 @@ func (x *step) causeOf() *events.Cause {
 		x.cause.ID = e.Grant.ID
 	case e.Kind == events.EntryVoid && e.Void != nil:
 		x.cause.ID = e.Void.Grant
+	case e.Kind == events.EntryHold && e.Hold != nil:
+		x.cause.ID = e.Hold.ID
+	case e.Kind == events.EntryCapture && e.Capture != nil:
+		x.cause.ID = e.Capture.Hold
+	case e.Kind == events.EntryRelease && e.Release != nil:
+		x.cause.ID = e.Release.Hold
 	}
 	return x.cause
 }

@@ -15,6 +15,10 @@ func (a *naiveAccount) sum(of func(*naiveGrant) events.Credits) (total events.Cr
 }
 
 func (a *naiveAccount) available() events.Credits {
+	return max(0, a.drawableSum()-a.held())
+}
+
+func (a *naiveAccount) drawableSum() events.Credits {
 	return a.sum(func(g *naiveGrant) events.Credits {
 		if !g.active {
 			return 0
@@ -36,7 +40,7 @@ func (a *naiveAccount) overage() events.Credits {
 
 func (a *naiveAccount) balance() events.Balance {
 	b := events.Balance{
-		Account: a.id, Available: a.available(), Overage: a.overage(),
+		Account: a.id, Available: a.available(), Held: a.held(), Overage: a.overage(),
 		Granted:   a.sum(func(g *naiveGrant) events.Credits { return g.Amount - g.movedIn }),
 		Remaining: a.sum((*naiveGrant).left),
 		Drawn:     a.sum(func(g *naiveGrant) events.Credits { return g.drawn }),
@@ -73,6 +77,7 @@ func (a *naiveAccount) balance() events.Balance {
 	if more := len(b.Grants) - events.BalanceGrantsMax; more > 0 {
 		b.Grants, b.MoreGrants = b.Grants[:events.BalanceGrantsMax], more
 	}
+	b.Holds, b.MoreHolds = a.openHolds()
 	b.Levels = slices.Clone(a.levels)
 	for i := range b.Levels {
 		b.Levels[i].At = a.levelAt(b.Levels[i].Threshold)

@@ -28,6 +28,7 @@ type naiveAccount struct {
 	commands []events.Grant // those applied
 	charges  []events.Credits
 	forgiven []events.Credits
+	holds    []*naiveHold // ever placed
 	settings *events.Account
 	terms    events.Terms // in effect
 	topped   events.Credits
@@ -87,6 +88,12 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 		cause.ID = e.Grant.ID
 	case events.EntryVoid:
 		cause.ID = e.Void.Grant
+	case events.EntryHold:
+		cause.ID = e.Hold.ID
+	case events.EntryCapture:
+		cause.ID = e.Capture.Hold
+	case events.EntryRelease:
+		cause.ID = e.Release.Hold
 	}
 	if a.settings != nil {
 		fresh := n.effective(*a.settings)
@@ -111,6 +118,12 @@ func (n *naive) entry(a *naiveAccount, e events.Entry, cause events.Cause) strin
 		return a.issue(*e.Grant)
 	case events.EntryVoid:
 		return a.void(e.Void.Grant)
+	case events.EntryHold:
+		return a.place(*e.Hold)
+	case events.EntryCapture:
+		return a.capture(*e.Capture)
+	case events.EntryRelease:
+		return a.release(e.Release.Hold)
 	case events.EntryAccount:
 		return n.set(a, *e.Settings, cause)
 	}
@@ -191,7 +204,7 @@ func (a *naiveAccount) activate(g *naiveGrant) {
 	if a.period != nil {
 		a.period.Granted += g.Amount
 	}
-	a.topped = a.available()
+	a.topped = a.drawableSum()
 }
 
 func (a *naiveAccount) void(id string) string {
@@ -234,6 +247,9 @@ func (n *naive) effective(account events.Account) events.Terms {
 	}
 	if account.PreserveOverage != nil {
 		terms.PreserveOverage = account.PreserveOverage
+	}
+	if account.CaptureMore != nil {
+		terms.CaptureMore = account.CaptureMore
 	}
 	return terms
 }

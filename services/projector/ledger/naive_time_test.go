@@ -28,6 +28,11 @@ func (a *naiveAccount) pass(cause events.Cause) {
 				all = append(all, due{g.EffectiveAt, 3, func(time.Time) { a.activate(g); a.evaluate(cause) }})
 			}
 		}
+		for _, h := range a.holds {
+			if h.State == events.HoldOpen {
+				all = append(all, due{h.ExpiresAt, -1, func(time.Time) { h.State = events.HoldExpired; a.evaluate(cause) }})
+			}
+		}
 		if a.period != nil {
 			all = append(all, due{a.period.End, 1, func(at time.Time) { a.endPeriod(at, cause) }})
 		} else if !a.starts.IsZero() {

@@ -119,5 +119,5 @@ func (a *account) reached(t threshold, at events.Credits) bool {
 	if t.kind == events.SignalOverageStarted {
 		return a.overage > 0
 	}
-	return a.available-a.overage <= at
+	return a.available()-a.overage <= at
 }

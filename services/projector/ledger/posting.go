@@ -20,15 +20,19 @@ type PostingKind string
 // The kinds of postings. The first group follows from the passing of time and
 // precedes the entry that made it due; the second is the entry itself.
 const (
-	PostingExpire   PostingKind = "expire"   // a grant reached its end
-	PostingForgive  PostingKind = "forgive"  // overage forgiven at a new period
-	PostingRollover PostingKind = "rollover" // what was left of a period was carried into the next
-	PostingPeriod   PostingKind = "period"   // a period began and its plan's grant was issued
-	PostingActivate PostingKind = "activate" // a grant reached its effective time
+	PostingHoldExpire PostingKind = "hold_expire" // a hold ended by itself
+	PostingExpire     PostingKind = "expire"      // a grant reached its end
+	PostingForgive    PostingKind = "forgive"     // overage forgiven at a new period
+	PostingRollover   PostingKind = "rollover"    // what was left of a period was carried into the next
+	PostingPeriod     PostingKind = "period"      // a period began and its plan's grant was issued
+	PostingActivate   PostingKind = "activate"    // a grant reached its effective time
 
 	PostingDebit    PostingKind = "debit"
 	PostingGrant    PostingKind = "grant"
 	PostingVoid     PostingKind = "void"
+	PostingHold     PostingKind = "hold"
+	PostingCapture  PostingKind = "capture"
+	PostingRelease  PostingKind = "release"
 	PostingAccount  PostingKind = "account"
 	PostingPlan     PostingKind = "plan"
 	PostingRateCard PostingKind = "rate_card"
@@ -48,6 +52,8 @@ type Posting struct {
 	At time.Time
 	// Grant is the grant concerned, if it is one.
 	Grant string
+	// Hold is the hold concerned, if it is one.
+	Hold string
 	// Refused is the code of a refused command, which changes nothing.
 	Refused string
 

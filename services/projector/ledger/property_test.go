@@ -25,7 +25,11 @@ type item struct {
 // Half of them begin with an account on a plan with periods and a grant, which
 // entries drawn alone seldom come to.
 func history(t *rapid.T) []item {
-	steps := []time.Duration{0, 0, 0, time.Microsecond, time.Minute, 30 * time.Minute, time.Hour, 12 * time.Hour, 24 * time.Hour, 9 * 24 * time.Hour, 70 * 24 * time.Hour, -time.Hour}
+	steps := []time.Duration{0, 0, 0, time.Microsecond, time.Minute, time.Minute, 30 * time.Minute, time.Hour, 12 * time.Hour, 24 * time.Hour, 9 * 24 * time.Hour, 70 * 24 * time.Hour, -time.Hour}
+	draw := entry
+	if rapid.IntRange(0, 3).Draw(t, "busy") == 0 {
+		draw, steps = busy, steps[:6]
+	}
 	now := time.Date(2026, 1, 29, 0, 0, 0, 0, time.UTC)
 	point := ledger.Point{Sequence: 1, Index: -1}
 	items := make([]item, rapid.IntRange(1, 60).Draw(t, "entries"))
@@ -41,7 +45,7 @@ func history(t *rapid.T) []item {
 			now = now.Add(rapid.SampledFrom(steps).Draw(t, "later"))
 			point.Time = now
 		}
-		items[i] = item{point: point, entry: entry(t, now)}
+		items[i] = item{point: point, entry: draw(t, now)}
 		if i < len(first) {
 			items[i].entry = first[i]
 		}
@@ -65,6 +69,7 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 	e.Kind = rapid.SampledFrom([]events.EntryKind{
 		events.EntryDebit, events.EntryDebit, events.EntryDebit, events.EntryGrant, events.EntryGrant,
 		events.EntryVoid, events.EntryAccount, events.EntryPlan, events.EntryTick,
+		events.EntryHold, events.EntryHold, events.EntryHold, events.EntryCapture, events.EntryRelease,
 	}).Draw(t, "kind")
 	switch e.Kind {
 	case events.EntryDebit:
@@ -83,6 +88,8 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 			rapid.StringMatching("g[0-9a-f]"),
 			rapid.SampledFrom([]string{"plan:p:2026-01-29T00:00:00Z", "plan:q:2026-01-29T00:00:00Z", "plan::2026-01-29T00:00:00Z", "plan:p:2026-01-30T00:00:00Z:rollover"}),
 		).Draw(t, "void")}
+	case events.EntryHold, events.EntryCapture, events.EntryRelease:
+		holdEntry(t, &e)
 	case events.EntryAccount:
 		e.Settings = &events.Account{ID: account, Plan: rapid.SampledFrom([]string{"", "p", "p", "q"}).Draw(t, "plan")}
 		if rapid.Bool().Draw(t, "starts") {
@@ -136,6 +143,7 @@ func someTerms(t *rapid.T) events.Terms {
 	if rapid.Bool().Draw(t, "says what becomes of overage") {
 		terms.PreserveOverage = new(rapid.Bool().Draw(t, "preserve"))
 	}
+	terms.CaptureMore = rapid.SampledFrom([]*bool{nil, nil, new(true), new(false)}).Draw(t, "capture more")
 	return terms
 }
 
@@ -228,7 +236,7 @@ func addUp(t *rapid.T, sums map[string]*ledger.Posting, p ledger.Posting) {
 	sum.Voided += p.Voided
 	sum.Charged += p.Charged
 	sum.Forgiven += p.Forgiven
-	for _, c := range []events.Credits{p.Granted, p.Drawn, p.Expired, p.Voided, p.Charged, p.Forgiven, p.Available, p.Remaining, p.Overage} {
+	for _, c := range []events.Credits{p.Granted, p.Drawn, p.Expired, p.Voided, p.Charged, p.Forgiven, p.Available, p.Held, p.Remaining, p.Overage} {
 		if c < 0 {
 			t.Fatalf("a negative amount: %+v", p)
 		}
@@ -239,7 +247,7 @@ func addUp(t *rapid.T, sums map[string]*ledger.Posting, p ledger.Posting) {
 	if p.Remaining != sum.Granted-sum.Drawn-sum.Expired-sum.Voided || p.Overage != sum.Charged-sum.Drawn-sum.Forgiven {
 		t.Fatalf("the posting does not follow from those before: %+v", p)
 	}
-	if p.Available > p.Remaining || (p.Overage > 0 && p.Available > 0) {
+	if p.Available+p.Held > max(p.Remaining, p.Held) || (p.Overage > 0 && p.Available > 0) {
 		t.Fatalf("available is off: %+v", p)
 	}
 }

@@ -90,7 +90,7 @@ func (x *step) rollOver(at micros) {
 	p := x.begin(PostingRollover, at)
 	for _, g := range grants {
 		if g != nil {
-			a.available -= g.remaining
+			a.drawable -= g.remaining
 			x.close(g, expired)
 		}
 	}

@@ -19,11 +19,14 @@ import (
 //
 //	fold                 one entry a line, printing its postings:
 //	                       plan NAME [period= grant= priority= rollover=(MIN,MAX) thresholds=(…) hard_stop=
-//	                         overage= limit= preserve=]
+//	                         overage= limit= preserve= capture_more=]
 //	                       account ID [plan= started= and all that plan takes]
 //	                       grant ID GRANT AMOUNT [priority= effective= expires= source= note=]
 //	                       debit ID AMOUNT
 //	                       void ID GRANT
+//	                       hold ID HOLD AMOUNT [expires_in= project= key= team=]
+//	                       capture ID HOLD AMOUNT
+//	                       release ID HOLD
 //	                       tick ID
 //	                       card NAME PRICE [from=]
 //	                       again (the last entry once more)
@@ -116,6 +119,16 @@ func (s *story) fold(t *testing.T, out *strings.Builder, line string) {
 	case d.Outcome == events.Unchanged:
 		out.WriteString("  unchanged\n")
 	}
+	if lack := d.Shortage; lack != nil {
+		fmt.Fprintf(out, "  %s has %s of %s", lack.Scope, lack.Available, lack.Required)
+		if !lack.ResetsAt.IsZero() {
+			fmt.Fprintf(out, " until %s", short(lack.ResetsAt))
+		}
+		out.WriteString("\n")
+	}
+	if h := d.Hold; h != nil && d.Outcome != events.Applied {
+		fmt.Fprintf(out, "  %s\n", renderHold(*h))
+	}
 	if d.Version > 0 {
 		fmt.Fprintf(out, "  version %d\n", d.Version)
 	}
@@ -163,6 +176,22 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 		}
 	case events.EntryVoid:
 		e.Void = &events.Void{Grant: words[2]}
+	case events.EntryHold:
+		e.Hold = &events.Hold{
+			ID: words[2], Amount: events.MustCredits(words[3]), Project: option("project"), Key: option("key"),
+		}
+		if team := option("team"); team != "" {
+			e.Hold.Attributes = map[string]string{"team": team}
+		}
+		if life := option("expires_in"); life != "" {
+			if err := e.Hold.ExpiresIn.UnmarshalText([]byte(life)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	case events.EntryCapture:
+		e.Capture = &events.Capture{Hold: words[2], Amount: events.MustCredits(words[3])}
+	case events.EntryRelease:
+		e.Release = &events.Release{Hold: words[2]}
 	case events.EntryTick:
 	case events.EntryAccount:
 		e.Settings = &events.Account{ID: name, Plan: option("plan"), StartedAt: timeOf("started"), Terms: termsOf(t, options)}
@@ -192,6 +221,9 @@ func termsOf(t *testing.T, options map[string][]string) events.Terms {
 	if v, ok := options["preserve"]; ok {
 		preserve := v[0] == "true"
 		terms.PreserveOverage = &preserve
+	}
+	if v, ok := options["capture_more"]; ok {
+		terms.CaptureMore = new(v[0] == "true")
 	}
 	if v, ok := options["grant"]; ok {
 		terms.Grant = &events.PlanGrant{Amount: events.MustCredits(v[0])}
@@ -250,6 +282,9 @@ func renderPosting(p ledger.Posting) string {
 	if p.Grant != "" {
 		fmt.Fprintf(&b, " %s", p.Grant)
 	}
+	if p.Hold != "" {
+		fmt.Fprintf(&b, " %s", p.Hold)
+	}
 	if p.Refused != "" {
 		fmt.Fprintf(&b, " REFUSED")
 	}
@@ -273,8 +308,24 @@ func renderPosting(p ledger.Posting) string {
 	}
 	if p.Account != "" {
 		fmt.Fprintf(&b, " -> available=%s remaining=%s overage=%s", p.Available, p.Remaining, p.Overage)
+		if p.Held != 0 {
+			fmt.Fprintf(&b, " held=%s", p.Held)
+		}
 	}
 	return b.String() + "\n"
+}
+
+func renderHold(h events.HoldBalance) string {
+	text := fmt.Sprintf("hold %s of %s until %s is %s", h.ID, h.Amount, short(h.ExpiresAt), h.State)
+	if h.Captured != 0 {
+		text += fmt.Sprintf(" with %s", h.Captured)
+	}
+	for _, scope := range []struct{ name, value string }{{"project", h.Project}, {"key", h.Key}} {
+		if scope.value != "" {
+			text += fmt.Sprintf(" %s:%s", scope.name, scope.value)
+		}
+	}
+	return text
 }
 
 func renderBalance(b events.Balance) string {
@@ -291,6 +342,12 @@ func renderBalance(b events.Balance) string {
 			fmt.Fprintf(&out, " to %s", short(g.ExpiresAt))
 		}
 		out.WriteString("\n")
+	}
+	if b.Held != 0 {
+		fmt.Fprintf(&out, "held=%s\n", b.Held)
+	}
+	for _, h := range b.Holds {
+		fmt.Fprintf(&out, "%s\n", renderHold(h))
 	}
 	for _, l := range b.Levels {
 		fmt.Fprintf(&out, "level %s %s at %s", l.Kind, l.Threshold, l.At)

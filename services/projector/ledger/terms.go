@@ -13,12 +13,13 @@ import (
 
 // terms are events.Terms made ready to be applied.
 type terms struct {
-	period   period
-	grant    events.Credits // 0 for none
-	priority uint8          // of the grant
-	rollover rollover       // of the grant
-	overage  overage
-	levels   []threshold // as written, then those of overage
+	period      period
+	grant       events.Credits // 0 for none
+	priority    uint8          // of the grant
+	rollover    rollover       // of the grant
+	overage     overage
+	captureMore bool        // than a hold
+	levels      []threshold // as written, then those of overage
 }
 
 // threshold is a level of available credits, absolute or in percent.
@@ -100,6 +101,7 @@ func merge(own, plan events.Terms) events.Terms {
 
 		Overage:         cmp.Or(own.Overage, plan.Overage),
 		OverageLimit:    cmp.Or(own.OverageLimit, plan.OverageLimit),
+		CaptureMore:     cmp.Or(own.CaptureMore, plan.CaptureMore),
 		PreserveOverage: cmp.Or(own.PreserveOverage, plan.PreserveOverage),
 	}
 	if len(merged.Thresholds) == 0 {
@@ -111,7 +113,7 @@ func merge(own, plan events.Terms) events.Terms {
 // none reports whether t says nothing.
 func none(t *events.Terms) bool {
 	return t.Period == "" && t.Grant == nil && len(t.Thresholds) == 0 && t.HardStopAt == nil &&
-		t.Overage == "" && t.OverageLimit == nil && t.PreserveOverage == nil
+		t.Overage == "" && t.OverageLimit == nil && t.PreserveOverage == nil && t.CaptureMore == nil
 }
 
 // compile returns checked terms ready to be applied.
@@ -132,6 +134,7 @@ func compile(t events.Terms) *terms {
 		compiled.levels = append(compiled.levels, l)
 	}
 	compiled.overage = overageOf(t)
+	compiled.captureMore = t.CaptureMore != nil && *t.CaptureMore
 	compiled.levels = append(compiled.levels, compiled.overage.levels()...)
 	return compiled
 }
@@ -176,12 +179,22 @@ func appendTerms(b []byte, t *terms) []byte {
 	b = append(b, t.priority)
 	b = binary.AppendUvarint(b, uint64(t.rollover.min))
 	b = binary.AppendUvarint(b, uint64(t.rollover.max))
-	b = append(b, t.overage.flags())
+	b = append(b, t.overage.flags(), t.bits())
 	b = binary.AppendUvarint(b, uint64(t.overage.stop))
 	for _, l := range t.lows() {
 		b = append(binary.AppendUvarint(b, uint64(len(l.text))), l.text...)
 	}
 	return b
+}
+
+// termsCaptureMore is the one bit of the byte behind those of overage.
+const termsCaptureMore = 1
+
+func (t *terms) bits() byte {
+	if t.captureMore {
+		return termsCaptureMore
+	}
+	return 0
 }
 
 // parseTerms reads what appendTerms appends, and returns false for anything
@@ -207,7 +220,9 @@ func parseTerms(said string) (*terms, bool) {
 	}
 	t := &terms{period: period{months: int(number()), length: micros(number())}, grant: events.Credits(number()), priority: octet()}
 	t.rollover = rollover{min: events.Credits(number()), max: events.Credits(number())}
-	t.overage = overageOfFlags(octet(), events.Credits(number()))
+	overage := octet()
+	t.captureMore = octet()&termsCaptureMore != 0
+	t.overage = overageOfFlags(overage, events.Credits(number()))
 	for len(rest) > 0 && len(t.levels) <= thresholdsMax {
 		size := min(number(), uint64(len(rest)))
 		l, ok := parseThreshold(string(rest[:size]))

@@ -64,7 +64,8 @@ func (byDue) moved(a *account, index int) { a.dueIndex = int32(index) }
 type change uint8
 
 const (
-	expiry change = iota
+	holdExpiry change = iota
+	expiry
 	periodEnd
 	periodStart
 	activation
@@ -72,9 +73,9 @@ const (
 
 // next returns what time does next to a, and when.
 func (a *account) next() (micros, change) {
-	at, what := never, expiry
-	if len(a.expiring) > 0 {
-		at = a.expiring[0].expires
+	at, what := a.holds.due(), holdExpiry
+	if len(a.expiring) > 0 && a.expiring[0].expires < at {
+		at, what = a.expiring[0].expires, expiry
 	}
 	if c := a.cycle; c != nil && c.running && c.end < at {
 		at, what = c.end, periodEnd
@@ -89,7 +90,7 @@ func (a *account) next() (micros, change) {
 
 func (a *account) nextDue() micros {
 	at, _ := a.next()
-	return at
+	return min(at, a.holds.forgotten())
 }
 
 // pass lets time pass until now.
@@ -97,9 +98,12 @@ func (x *step) pass() {
 	for {
 		at, what := x.account.next()
 		if at > x.now {
+			x.account.holds.forget(x.now)
 			return
 		}
 		switch what {
+		case holdExpiry:
+			x.expireHold(at)
 		case expiry:
 			x.expire(x.account.expiring[0], at)
 		case periodEnd:
@@ -116,7 +120,7 @@ func (x *step) expire(g *grant, at micros) {
 	p := x.begin(PostingExpire, at)
 	p.Grant, p.Expired = g.id, g.remaining
 	x.account.expired += g.remaining
-	x.account.available -= g.remaining
+	x.account.drawable -= g.remaining
 	x.close(g, expired)
 	x.end(p)
 }
