@@ -72,6 +72,7 @@ type Posting struct {
 	Sequence uint64 `json:"sequence"`
 	Index    uint32 `json:"index,omitzero"`
 	Grant    string `json:"grant,omitzero"`
+	Hold     string `json:"hold,omitzero"`
 	// Refused is the code of a refused command, which changed nothing.
 	Refused string `json:"refused,omitzero"`
 

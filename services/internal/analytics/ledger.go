@@ -20,7 +20,7 @@ type Page struct {
 	Next uint64 `json:"next,omitzero"`
 }
 
-const selectPostings = `SELECT account, account_seq, kind, at, recorded_at, ledger_seq, entry_index, grant_id, refused,
+const selectPostings = `SELECT account, account_seq, kind, at, recorded_at, ledger_seq, entry_index, grant_id, hold_id, refused,
 	granted_uc, drawn_uc, expired_uc, voided_uc, charged_uc, forgiven_uc, available_uc, held_uc, overage_uc, remaining_uc,
 	draw_grants, draw_amounts_uc, draw_left_uc, event_source, event_id, event_time, operation, project, key,
 	usage_seq, usage_index, card, card_version, rule, arithmetic FROM ledger `
@@ -107,7 +107,7 @@ type row struct {
 // columns are where selectPostings' columns go.
 func (r *row) columns() []any {
 	p, e := &r.posting, &r.event
-	to := []any{&p.Account, &p.Number, &p.Kind, &p.At, &p.RecordedAt, &p.Sequence, &p.Index, &p.Grant, &p.Refused}
+	to := []any{&p.Account, &p.Number, &p.Kind, &p.At, &p.RecordedAt, &p.Sequence, &p.Index, &p.Grant, &p.Hold, &p.Refused}
 	for i := range r.credits {
 		to = append(to, &r.credits[i])
 	}

@@ -48,6 +48,6 @@ func checkClickHouse(ctx context.Context, c Config, b *book, r *Report) error {
 func totalsOf(b events.Balance) analytics.Account {
 	return analytics.Account{
 		Granted: b.Granted, Drawn: b.Drawn, Expired: b.Expired, Voided: b.Voided, Charged: b.Charged, Forgiven: b.Forgiven,
-		Available: b.Available, Overage: b.Overage, Remaining: b.Remaining,
+		Available: b.Available, Held: b.Held, Overage: b.Overage, Remaining: b.Remaining,
 	}
 }

@@ -21,7 +21,7 @@ type ledgerRows struct {
 	at, recordedAt, eventTime                          moments
 	granted, drawn, expired, voided, charged, forgiven *proto.ColInt64
 	available, held, overage, remaining                *proto.ColInt64
-	grant, eventID, arithmetic                         *proto.ColStr
+	grant, hold, eventID, arithmetic                   *proto.ColStr
 	drawGrants                                         *proto.ColArr[string]
 	drawAmounts, drawLeft                              *proto.ColArr[int64]
 	eventSource, operation, project, key, card, rule   *proto.ColLowCardinality[string]
@@ -34,7 +34,7 @@ func newLedgerRows() *ledgerRows {
 		account: c.word("account"), accountSeq: c.uint64("account_seq"), kind: c.word("kind"),
 		at: c.moment("at"), recordedAt: c.moment("recorded_at"),
 		ledgerSeq: c.uint64("ledger_seq"), entryIndex: c.uint32("entry_index"), posting: c.uint32("posting"),
-		grant: c.text("grant_id"), refused: c.word("refused"),
+		grant: c.text("grant_id"), hold: c.text("hold_id"), refused: c.word("refused"),
 		granted: c.int64("granted_uc"), drawn: c.int64("drawn_uc"), expired: c.int64("expired_uc"),
 		voided: c.int64("voided_uc"), charged: c.int64("charged_uc"), forgiven: c.int64("forgiven_uc"),
 		available: c.int64("available_uc"), held: c.int64("held_uc"), overage: c.int64("overage_uc"),
@@ -75,6 +75,7 @@ func (r *ledgerRows) put(from origin, p ledger.Posting, debit *events.Debit) {
 	r.at.put(p.At)
 	r.putOrigin(from)
 	r.grant.Append(p.Grant)
+	r.hold.Append(p.Hold)
 	r.refused.Append(p.Refused)
 	r.granted.Append(int64(p.Granted))
 	r.drawn.Append(int64(p.Drawn))

@@ -128,7 +128,15 @@ func (w *world) tick(account string) events.Entry {
 }
 
 func (w *world) command(account string) events.Entry {
-	switch w.random.IntN(4) {
+	hold := fmt.Sprintf("h%d", w.random.IntN(20))
+	switch w.random.IntN(8) {
+	case 2:
+		return events.Entry{Kind: events.EntryHold, Account: account, Hold: &events.Hold{ID: hold, Amount: w.amount() + 1, ExpiresIn: events.Duration(time.Duration(1+w.random.IntN(15)) * time.Millisecond)}}
+	case 3:
+		if w.random.IntN(3) == 0 {
+			return events.Entry{Kind: events.EntryRelease, Account: account, Release: &events.Release{Hold: hold}}
+		}
+		return events.Entry{Kind: events.EntryCapture, Account: account, Capture: &events.Capture{Hold: hold, Amount: 1 + events.Credits(w.random.IntN(1000))}}
 	case 0:
 		return events.Entry{Kind: events.EntryVoid, Account: account, Void: &events.Void{Grant: fmt.Sprintf("g%d", w.random.IntN(50))}}
 	case 1:
