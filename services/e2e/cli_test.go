@@ -23,15 +23,21 @@ func TestCommandsAnswerPeopleAndMachines(t *testing.T) {
 	if status, body := in.post(events.ContentTypeEvent, event("acme", "one")); status != http.StatusAccepted {
 		t.Fatalf("post: %d %s", status, body)
 	}
+	in.must("hold", "place", "acme", "2", "--id", "job-1", "--project", "web", "--attribute", "team=red", "--expires-in", "10m")
+	in.must("hold", "place", "acme", "3", "--id", "job-2")
+	in.must("hold", "capture", "acme", "job-2", "1")
 	verified(in)
 	tests := map[string]struct {
 		args []string
 		json []string // in the answer for machines
 		text []string // in the one for people
 	}{
-		"balance":       {[]string{"balance", "acme"}, []string{`"available":"10004.75"`, `"plan":"pro"`}, []string{"10004.75", "gift"}},
-		"ledger":        {[]string{"ledger", "acme"}, []string{`"kind"`, `"debit"`}, []string{"GET /x: 0.25"}},
+		"balance":       {[]string{"balance", "acme"}, []string{`"available":"10001.75"`, `"held":"2"`, `"plan":"pro"`}, []string{"10001.75", "gift", "job-1"}},
+		"ledger":        {[]string{"ledger", "acme"}, []string{`"kind"`, `"debit"`}, []string{"GET /x: 0.25", "hold job-2"}},
 		"explain":       {[]string{"explain", "/e2e", "one"}, []string{`"everything-else"`, `"arithmetic"`}, []string{"because", "gift: 0.25, which leaves 4.75", "10005 before, 10004.75 after"}},
+		"holds":         {[]string{"hold", "list", "acme"}, []string{`"id":"job-1"`, `"state":"open"`}, []string{"job-1", "web"}},
+		"a hold":        {[]string{"hold", "place", "acme", "2", "--id", "job-1", "--project", "web", "--attribute", "team=red", "--expires-in", "600s"}, []string{`"unchanged"`}, []string{"Nothing changed", "open until"}},
+		"a capture":     {[]string{"hold", "capture", "acme", "job-2", "1"}, []string{`"captured":"1"`}, []string{"captured with 1"}},
 		"grants":        {[]string{"grant", "list", "acme"}, []string{`"gift"`}, []string{"gift"}},
 		"accounts":      {[]string{"account", "list"}, []string{`"acme"`}, []string{"acme"}},
 		"account":       {[]string{"account", "show", "acme"}, []string{`"pro"`}, []string{"pro"}},

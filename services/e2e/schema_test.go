@@ -22,6 +22,11 @@ func TestWhatAnInstallationStoresIsAsTheSchemasSay(t *testing.T) {
 	in.must("grant", "add", "umbrella", "0.5", "--id", "small", "--note", "to run out")
 	in.must("grant", "add", "acme", "3", "--id", "gone")
 	in.must("grant", "void", "acme", "gone", "--reason", "refunded")
+	in.must("hold", "place", "acme", "2", "--id", "kept", "--project", "web", "--attribute", "team=red")
+	in.must("hold", "place", "acme", "2", "--id", "used", "--expires-in", "90s")
+	in.must("hold", "capture", "acme", "used", "1")
+	in.must("hold", "place", "acme", "2", "--id", "dropped")
+	in.must("hold", "release", "acme", "dropped")
 	batch := "[" + event("acme", "1") + "," + event("umbrella", "2") + "," + event("umbrella", "3") + "]"
 	if status, body := in.post(events.ContentTypeBatch, batch); status != 202 {
 		t.Fatalf("post: %d %s", status, body)
@@ -29,8 +34,8 @@ func TestWhatAnInstallationStoresIsAsTheSchemasSay(t *testing.T) {
 	verified(in)
 	js := in.jetStream()
 	v := newValidator(t)
-	if n := v.stream(js, events.StreamLedger, "ledger-chunk.v1"); n < 7 {
-		t.Errorf("%d ledger messages were checked; want at least 7", n)
+	if n := v.stream(js, events.StreamLedger, "ledger-chunk.v1"); n < 12 {
+		t.Errorf("%d ledger messages were checked; want at least 12", n)
 	}
 	if n := v.stream(js, events.StreamSignals, "signal.v1"); n < 2 {
 		t.Errorf("%d signals were checked; want low and exhausted at least", n)

@@ -44,6 +44,7 @@ func (g *Gateway) routes() error {
 	g.accountRoutes()
 	g.grantRoutes()
 	g.balanceRoutes()
+	g.holdRoutes()
 	g.historyRoutes()
 	g.explainRoutes()
 	g.signalRoutes()

@@ -63,7 +63,10 @@ func (g *Gateway) await(ctx context.Context, decided <-chan events.Decision, seq
 func refusal(d events.Decision) *Problem {
 	status := http.StatusUnprocessableEntity
 	switch d.Code {
-	case events.RefusedConflict, events.RefusedAlreadyVoid, events.RefusedSpent:
+	case events.RefusedInsufficient:
+		return insufficient(d)
+	case events.RefusedConflict, events.RefusedAlreadyVoid, events.RefusedSpent,
+		events.RefusedCaptured, events.RefusedReleased, events.RefusedExpired:
 		status = http.StatusConflict
 	case events.RefusedNotFound:
 		status = http.StatusNotFound

@@ -86,6 +86,7 @@ type Gateway struct {
 	handler http.Handler
 	metrics *metrics
 	inbox   *inbox
+	asked   *requests
 	broker  stream.Broker
 
 	streaming chan struct{} // a slot per open stream of signals
@@ -94,7 +95,8 @@ type Gateway struct {
 	stop      sync.Once
 }
 
-// New builds a gateway and subscribes the inbox on which it hears decisions.
+// New builds a gateway, which from now on answers requests over NATS, and
+// subscribes the inbox on which it hears decisions.
 // Close it.
 func New(c Config) (*Gateway, error) {
 	if c.NATS == nil || c.JetStream == nil || c.Streams == nil || c.Emitter == nil {
@@ -119,6 +121,9 @@ func New(c Config) (*Gateway, error) {
 		return nil, errors.Join(err, g.inbox.close())
 	}
 	g.handler = g.middleware(g.mux)
+	if g.asked, err = newRequests(g); err != nil {
+		return nil, errors.Join(err, g.inbox.close())
+	}
 	return g, nil
 }
 
@@ -162,11 +167,11 @@ func (c *Config) setDefaults() {
 // Handler is the whole API, with authentication and metrics.
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
-// Close ends open streams of signals and the inbox. It does not close the
+// Close ends open streams of signals, requests over NATS and the inbox. It does not close the
 // connection, which is the caller's.
 func (g *Gateway) Close() error {
 	g.endStreams()
-	return g.inbox.close()
+	return errors.Join(g.asked.close(), g.inbox.close())
 }
 
 func (g *Gateway) endStreams() { g.stop.Do(func() { close(g.stopping) }) }

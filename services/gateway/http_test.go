@@ -69,6 +69,16 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		"void without account":          {"POST", "/v1/grants/g/void", `{}`, "application/json", 422},
 		"void with a long reason":       {"POST", "/v1/grants/g/void", `{"account":"a","reason":"` + strings.Repeat("x", 513) + `"}`, "application/json", 422},
 		"void of what is no grant":      {"POST", "/v1/grants/a%20b/void", `{"account":"a"}`, "application/json", 422},
+		"hold of nothing":               {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"0"}`, "application/json", 422},
+		"hold without id":               {"POST", "/v1/accounts/a/holds", `{"amount":"1"}`, "application/json", 422},
+		"hold for two days":             {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"1","expires_in":"48h"}`, "application/json", 422},
+		"hold for seconds as a number":  {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"1","expires_in":60}`, "application/json", 422},
+		"hold with an unknown field":    {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"1","expires":"1m"}`, "application/json", 422},
+		"hold that is not JSON":         {"POST", "/v1/accounts/a/holds", `{`, "application/json", 400},
+		"capture of nothing":            {"POST", "/v1/holds/h/capture", `{"account":"a","amount":"0"}`, "application/json", 422},
+		"capture without account":       {"POST", "/v1/holds/h/capture", `{"amount":"1"}`, "application/json", 422},
+		"capture of what is no hold":    {"POST", "/v1/holds/a%20b/capture", `{"account":"a","amount":"1"}`, "application/json", 422},
+		"release without account":       {"POST", "/v1/holds/h/release", `{}`, "application/json", 422},
 		"replay of nothing":             {"POST", "/v1/deadletters/replay", `{}`, "application/json", 422},
 		"replay of two things":          {"POST", "/v1/deadletters/replay", `{"all":true,"reason":"unratable"}`, "application/json", 422},
 		"signals behind no event":       {"GET", "/v1/signals?kind=LOW", "", "", 422},
@@ -156,10 +166,11 @@ func TestTheOpenAPIDocumentListsEveryCall(t *testing.T) {
 	slices.Sort(got)
 	want := []string{
 		"GET /healthz", "GET /metrics", "GET /readyz", "GET /v1/accounts", "GET /v1/accounts/{id}", "GET /v1/accounts/{id}/balance",
-		"GET /v1/accounts/{id}/grants", "GET /v1/accounts/{id}/ledger", "GET /v1/accounts/{id}/usage",
+		"GET /v1/accounts/{id}/grants", "GET /v1/accounts/{id}/holds", "GET /v1/accounts/{id}/ledger", "GET /v1/accounts/{id}/usage",
 		"GET /v1/deadletters", "GET /v1/deadletters/{id}", "GET /v1/explain", "GET /v1/plans", "GET /v1/plans/{plan}",
 		"GET /v1/ratecards", "GET /v1/ratecards/{card}", "GET /v1/ratecards/{card}/versions", "GET /v1/signals", "GET /v1/status",
-		"POST /v1/accounts/{id}/grants", "POST /v1/deadletters/replay", "POST /v1/events", "POST /v1/grants/{grant}/void",
+		"POST /v1/accounts/{id}/grants", "POST /v1/accounts/{id}/holds", "POST /v1/deadletters/replay", "POST /v1/events", "POST /v1/grants/{grant}/void",
+		"POST /v1/holds/{hold}/capture", "POST /v1/holds/{hold}/release",
 		"PUT /v1/accounts/{id}", "PUT /v1/plans/{plan}", "PUT /v1/ratecards/{card}",
 	}
 	if !slices.Equal(got, want) {

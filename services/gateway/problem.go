@@ -28,6 +28,8 @@ type Problem struct {
 	Errors []Fault `json:"errors,omitempty"`
 	// LedgerSequence says where a command is stored whose answer is not known.
 	LedgerSequence uint64 `json:"ledger_sequence,omitzero"`
+	// Insufficiency is set when credits do not suffice: status 402.
+	*Insufficiency
 
 	header http.Header
 }
@@ -47,6 +49,7 @@ type Fault struct {
 var problemNames = map[int]string{
 	http.StatusBadRequest:            "malformed",
 	http.StatusUnauthorized:          "unauthorized",
+	http.StatusPaymentRequired:       "insufficient-credits",
 	http.StatusNotFound:              "not-found",
 	http.StatusMethodNotAllowed:      "method-not-allowed",
 	http.StatusRequestTimeout:        "too-slow",

@@ -66,6 +66,10 @@ func (a *app) printBalance(b events.Balance) {
 	if b.MoreGrants > 0 {
 		fmt.Fprintf(a.out, "and %d more\n", b.MoreGrants)
 	}
+	if len(b.Holds) > 0 {
+		fmt.Fprintln(a.out)
+		a.printHolds(b.Holds, b.MoreHolds)
+	}
 	for _, level := range b.Levels {
 		switch {
 		case level.Reached && level.Kind == events.SignalOverageStarted:

@@ -56,6 +56,8 @@ func what(p analytics.Posting) string {
 		return "refused: " + p.Refused
 	case p.Event != nil:
 		return p.Event.Operation + ": " + p.Event.Arithmetic
+	case p.Hold != "":
+		return "hold " + p.Hold
 	}
 	return p.Grant
 }

@@ -1,0 +1,198 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+type placeHoldInput struct {
+	AccountPath
+	Document
+}
+
+type endHoldInput struct {
+	Hold string `path:"hold" pattern:"^[A-Za-z0-9_.:-]{1,128}$" patternDescription:"a hold: 1 to 128 of A–Z a–z 0–9 _ - . :"`
+	Document
+}
+
+// captureBody says whose hold is captured, and with how much.
+type captureBody struct {
+	Account string         `json:"account"`
+	Amount  events.Credits `json:"amount"`
+}
+
+// releaseBody says whose hold is released.
+type releaseBody struct {
+	Account string `json:"account"`
+}
+
+type holdOutput struct {
+	Status int
+	Body   HoldDecision
+}
+
+// HoldDecision is what became of a hold.
+type HoldDecision struct {
+	Account  string              `json:"account"`
+	Hold     *events.HoldBalance `json:"hold" doc:"As it stands now."`
+	Outcome  events.Outcome      `json:"outcome" doc:"applied, or unchanged when the same was done before."`
+	Sequence uint64              `json:"sequence" doc:"Of the command in the ledger."`
+	Balance  *events.Balance     `json:"balance,omitempty" doc:"The account's, after it."`
+}
+
+type holdsOutput struct {
+	Body Holds
+}
+
+// Holds lists the open holds of an account, soonest to expire first.
+type Holds struct {
+	Holds     []events.HoldBalance `json:"holds" nullable:"false"`
+	MoreHolds int                  `json:"more_holds,omitzero" doc:"How many more are open."`
+	Held      events.Credits       `json:"held" doc:"What all open ones reserve."`
+	Sequence  uint64               `json:"sequence" doc:"The ledger sequence this stands at."`
+}
+
+func (g *Gateway) holdRoutes() {
+	register(g, huma.Operation{
+		OperationID: "place-hold", Method: http.MethodPost, Path: "/v1/accounts/{id}/holds", DefaultStatus: http.StatusCreated, Tags: []string{"Holds"},
+		Summary: "Reserve credits before work",
+		Description: "Idempotent by the hold's id: 201 the first time, 200 for the same again, 409 when the id names another hold of the account. " +
+			"402 when it does not fit: the problem says what there is, and in which scope.",
+		RequestBody: g.body(map[string]any{"application/json": events.Hold{}}),
+	}, g.placeHold)
+	register(g, huma.Operation{
+		OperationID: "list-holds", Method: http.MethodGet, Path: "/v1/accounts/{id}/holds", Tags: []string{"Holds"},
+		Summary: "List an account's open holds, soonest to expire first",
+	}, g.listHolds)
+	register(g, huma.Operation{
+		OperationID: "capture-hold", Method: http.MethodPost, Path: "/v1/holds/{hold}/capture", Tags: []string{"Holds"},
+		Summary:     "Charge for work that a hold was placed for",
+		Description: "Any part of it; the rest is available again. The same again is unchanged; 409 when the hold has ended in another way.",
+		RequestBody: g.body(map[string]any{"application/json": captureBody{}}),
+	}, g.captureHold)
+	register(g, huma.Operation{
+		OperationID: "release-hold", Method: http.MethodPost, Path: "/v1/holds/{hold}/release", Tags: []string{"Holds"},
+		Summary:     "End a hold without a charge",
+		Description: "The same again is unchanged; 409 when the hold has ended in another way.",
+		RequestBody: g.body(map[string]any{"application/json": releaseBody{}}),
+	}, g.releaseHold)
+}
+
+func (g *Gateway) placeHold(ctx context.Context, in *placeHoldInput) (*holdOutput, error) {
+	hold, err := decodeJSON[events.Hold](in.ContentType, in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	return g.changeHold(ctx, in.Account, events.HoldRequest{Hold: &hold})
+}
+
+func (g *Gateway) captureHold(ctx context.Context, in *endHoldInput) (*holdOutput, error) {
+	body, err := decodeJSON[captureBody](in.ContentType, in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	return g.changeHold(ctx, body.Account, events.HoldRequest{Capture: &events.Capture{Hold: in.Hold, Amount: body.Amount}})
+}
+
+func (g *Gateway) releaseHold(ctx context.Context, in *endHoldInput) (*holdOutput, error) {
+	body, err := decodeJSON[releaseBody](in.ContentType, in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	return g.changeHold(ctx, body.Account, events.HoldRequest{Release: &events.Release{Hold: in.Hold}})
+}
+
+// changeHold appends a command about a hold and answers with its decision. It
+// refuses what the fold would refuse of any account.
+func (g *Gateway) changeHold(ctx context.Context, account string, r events.HoldRequest) (*holdOutput, error) {
+	entry := events.Entry{Account: account, Hold: r.Hold, Capture: r.Capture, Release: r.Release}
+	status := http.StatusOK
+	var fault error
+	switch {
+	case r.Hold != nil && r.Capture == nil && r.Release == nil:
+		entry.Kind, fault, status = events.EntryHold, r.Hold.Validate(), http.StatusCreated
+	case r.Capture != nil && r.Hold == nil && r.Release == nil:
+		entry.Kind, fault = events.EntryCapture, r.Capture.Validate()
+	case r.Release != nil && r.Hold == nil && r.Capture == nil:
+		entry.Kind, fault = events.EntryRelease, r.Release.Validate()
+	default:
+		return nil, invalid("expected exactly one of hold, capture and release")
+	}
+	faults := faultsOf(fault)
+	if !events.ValidAccount(account) {
+		faults = append(faults, Fault{Path: "/account", Code: "invalid", Detail: fmt.Sprintf("found %q; expected the hold's account: 1 to 64 of A–Z a–z 0–9 _ -", clip(account))})
+	}
+	if len(faults) > 0 {
+		return nil, invalid("the request is not valid", faults...)
+	}
+	decision, err := g.decide(ctx, entry)
+	if err != nil {
+		return nil, err
+	}
+	if decision.Outcome == events.Unchanged {
+		status = http.StatusOK
+	}
+	return &holdOutput{Status: status, Body: HoldDecision{
+		Account: account, Hold: decision.Hold, Outcome: decision.Outcome, Sequence: decision.Sequence, Balance: decision.Balance,
+	}}, nil
+}
+
+// faultsOf lists what an *events.Problem lists.
+func faultsOf(err error) (faults []Fault) {
+	var p *events.Problem
+	if !errors.As(err, &p) {
+		return nil
+	}
+	for _, one := range append([]events.Problem{*p}, p.Also...) {
+		faults = append(faults, Fault{Path: one.Path, Code: one.Code, Detail: one.Detail})
+	}
+	return faults
+}
+
+// insufficient is the problem of a hold that does not fit.
+func insufficient(d events.Decision) *Problem {
+	p := newProblem(http.StatusPaymentRequired, "%s", d.Detail)
+	short := Insufficiency{Scope: events.ScopeAccount, TopUp: topUpNone}
+	if d.Shortage != nil {
+		short.Scope, short.Available, short.Required = d.Shortage.Scope, d.Shortage.Available, d.Shortage.Required
+		if at := d.Shortage.ResetsAt; !at.IsZero() {
+			short.ResetsAt = &at
+		}
+	}
+	if d.Balance != nil {
+		short.Account = d.Balance.Account
+	}
+	p.Insufficiency = &short
+	return p
+}
+
+// topUpNone says that nothing is about to fill the account up.
+const topUpNone = "none"
+
+// Insufficiency is what a problem of status 402 says beside the rest.
+type Insufficiency struct {
+	Account   string         `json:"account" required:"false"`
+	Available events.Credits `json:"available" required:"false" doc:"In the scope."`
+	Required  events.Credits `json:"required" required:"false"`
+	Scope     string         `json:"scope" required:"false" doc:"The narrowest that refused: account, project:web, key:key_7f3."`
+	ResetsAt  *time.Time     `json:"resets_at,omitempty" doc:"When the scope is filled up again by itself."`
+	TopUp     string         `json:"top_up" required:"false" enum:"none,available,pending"`
+}
+
+func (g *Gateway) listHolds(ctx context.Context, in *AccountPath) (*holdsOutput, error) {
+	balance, err := g.balance(ctx, in.Account)
+	if err != nil {
+		return nil, err
+	}
+	if balance.Holds == nil {
+		balance.Holds = []events.HoldBalance{}
+	}
+	return &holdsOutput{Body: Holds{Holds: balance.Holds, MoreHolds: balance.MoreHolds, Held: balance.Held, Sequence: balance.Sequence}}, nil
+}
