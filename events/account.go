@@ -66,7 +66,29 @@ type Account struct {
 	Plan      string    `json:"plan,omitzero"`
 	StartedAt time.Time `json:"started_at,omitzero"` // anchors periods; default when first set
 	Terms
+	// Change says when a command to set the account takes effect; default now.
+	// It is of the command alone and not kept.
+	Change PlanChange `json:"change,omitzero"`
+	// Next are the settings that wait for the end of the running period. The
+	// ledger says so; a command has none.
+	Next *Account `json:"next,omitzero"`
 }
+
+// PlanChange says when settings that change periods or their grants take
+// effect.
+type PlanChange string
+
+// The ways to change a plan.
+const (
+	// ChangeNow closes the running period and starts the new plan's with its
+	// full grant.
+	ChangeNow PlanChange = "now"
+	// ChangeNowProrated does so with the share of the grant that the new period,
+	// counted from the account's start, has still before it.
+	ChangeNowProrated PlanChange = "now_prorated"
+	// ChangePeriodEnd waits for the end of the running period.
+	ChangePeriodEnd PlanChange = "period_end"
+)
 
 // DefaultPriority is a grant's priority when it names none.
 const DefaultPriority = 100

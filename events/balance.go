@@ -33,6 +33,8 @@ type Balance struct {
 	Forgiven  Credits `json:"forgiven"` // overage forgiven at a new period
 
 	Period *Period `json:"period,omitzero"`
+	// Next is the plan that waits for the end of the running period.
+	Next *NextPlan `json:"next,omitzero"`
 	// Grants are the open ones in draw order, at most BalanceGrantsMax;
 	// MoreGrants counts the rest.
 	Grants     []GrantBalance `json:"grants,omitempty"`
@@ -57,6 +59,12 @@ type Period struct {
 	Start   time.Time `json:"start"`
 	End     time.Time `json:"end"`
 	Granted Credits   `json:"granted"` // in the period, whatever the source
+}
+
+// NextPlan is what an account changes to when its running period ends.
+type NextPlan struct {
+	Plan string    `json:"plan,omitzero"` // empty for none
+	At   time.Time `json:"at"`
 }
 
 // GrantBalance is what remains of one grant.

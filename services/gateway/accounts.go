@@ -50,7 +50,7 @@ func (g *Gateway) accountRoutes() {
 	register(g, huma.Operation{
 		OperationID: "put-account", Method: http.MethodPut, Path: "/v1/accounts/{id}", Tags: []string{"Accounts"},
 		Summary:     "Set an account",
-		Description: "Its plan, its start, and its own terms over the plan's, in YAML or JSON. It replaces what was set before.",
+		Description: "Its plan, its start, and its own terms over the plan's, in YAML or JSON. It replaces what was set before. Another plan begins now, now_prorated or at period_end, as change says; until then it is in next.",
 		RequestBody: g.body(map[string]any{"application/json": events.Account{}, "application/yaml": events.Account{}}),
 	}, g.putAccount)
 	register(g, huma.Operation{
@@ -79,6 +79,7 @@ func (g *Gateway) putAccount(ctx context.Context, in *putAccountInput) (*account
 	stored, ok, err := lookup[events.Account](ctx, g, g.Streams.Catalog, events.CatalogAccount+in.Account)
 	if err != nil || !ok { // it is in the ledger; the catalogue's copy may follow later
 		stored = account
+		stored.Change = ""
 	}
 	return &accountOutput{Body: AccountSettings{Account: stored, Set: true}}, nil
 }

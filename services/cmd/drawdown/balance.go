@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -53,6 +54,9 @@ func (a *app) printBalance(b events.Balance) {
 	}
 	if b.Period != nil {
 		rows = append(rows, []any{"period", when(b.Period.Start) + " to " + when(b.Period.End)})
+	}
+	if b.Next != nil {
+		rows = append(rows, []any{"plan from " + when(b.Next.At), cmp.Or(b.Next.Plan, "none")})
 	}
 	rows = append(rows, []any{"ledger sequence", fmt.Sprintf("%d, %s", b.Sequence, when(b.At))})
 	table(a.out, rows...)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -135,12 +136,12 @@ func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte) err
 }
 
 func (a *app) accountCommand() *cobra.Command {
-	var plan, start, file string
+	var plan, start, change, file string
 	set := &cobra.Command{
 		Use: "set ACCOUNT", Short: "Put an account on a plan, or give it terms of its own", Args: cobra.ExactArgs(1),
-		Example: "  drawdown account set acme --plan pro\n  drawdown account set acme --file acme.yaml",
+		Example: "  drawdown account set acme --plan pro\n  drawdown account set acme --plan max --change period_end\n  drawdown account set acme --file acme.yaml",
 		RunE: func(c *cobra.Command, args []string) error {
-			body, contentType, err := accountBody(plan, start, file)
+			body, contentType, err := accountBody(map[string]string{"plan": plan, "started_at": start, "change": change}, file)
 			if err != nil {
 				return err
 			}
@@ -151,7 +152,8 @@ func (a *app) accountCommand() *cobra.Command {
 	}
 	set.Flags().StringVar(&plan, "plan", "", "the plan")
 	set.Flags().StringVar(&start, "start", "", "when its first period starts, RFC 3339; default now")
-	set.Flags().StringVarP(&file, "file", "f", "", "file with plan, started_at and overrides, instead of the flags")
+	set.Flags().StringVar(&change, "change", "", "when another plan begins: now (default), now_prorated, or period_end")
+	set.Flags().StringVarP(&file, "file", "f", "", "file with plan, started_at, change and overrides, instead of the flags")
 	show := &cobra.Command{
 		Use: "show ACCOUNT", Short: "Show an account's settings", Example: "  drawdown account show acme", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return a.get(c, "/v1/accounts/"+url.PathEscape(args[0])) },
@@ -163,20 +165,15 @@ func (a *app) accountCommand() *cobra.Command {
 	return parent("account", "Accounts: who has credits", set, show, list)
 }
 
-func accountBody(plan, start, file string) (body []byte, contentType string, err error) {
+// accountBody is the file or, without one, the settings that are given.
+func accountBody(settings map[string]string, file string) (body []byte, contentType string, err error) {
+	maps.DeleteFunc(settings, func(_, value string) bool { return value == "" })
 	if file != "" {
-		if plan != "" || start != "" {
-			return nil, "", usageError("--file says it all: expected no --plan or --start beside it")
+		if len(settings) > 0 {
+			return nil, "", usageError("--file says it all: expected no --plan, --start or --change beside it")
 		}
 		body, err = document(file)
 		return body, typeYAML, err
-	}
-	settings := map[string]string{}
-	if plan != "" {
-		settings["plan"] = plan
-	}
-	if start != "" {
-		settings["started_at"] = start
 	}
 	body, err = json.Marshal(settings)
 	return body, typeJSON, err

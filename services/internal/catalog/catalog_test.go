@@ -133,11 +133,11 @@ func TestPeriodsAndBounds(t *testing.T) {
 
 func TestAnAccountIsReadAsWritten(t *testing.T) {
 	t.Parallel()
-	got, err := catalog.ParseAccount("body", []byte(`{"id":"acme","plan":"pro","started_at":"2026-01-15T00:00:00Z","thresholds":["5"]}`))
+	got, err := catalog.ParseAccount("body", []byte(`{"id":"acme","plan":"pro","started_at":"2026-01-15T00:00:00Z","change":"period_end","thresholds":["5"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := events.Account{ID: "acme", Plan: "pro", StartedAt: time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC), Terms: events.Terms{Thresholds: []string{"5"}}}
+	want := events.Account{ID: "acme", Plan: "pro", Change: events.ChangePeriodEnd, StartedAt: time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC), Terms: events.Terms{Thresholds: []string{"5"}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("account (-want +got):\n%s", diff)
 	}
@@ -300,6 +300,8 @@ func TestAccountsAreRefusedWithTheLine(t *testing.T) {
 		"an id with a dot":    {"id: a.b", "f.yaml:1:5: /id: found \"a.b\"; expected an account"},
 		"an unknown key":      {"name: x", "f.yaml:1:1: /name: found the unknown key \"name\""},
 		"a start that is not": {"started_at: yesterday", "f.yaml:1:13: /started_at: found \"yesterday\""},
+		"an unknown change":   {"change: later", "f.yaml:1:9: /change: found \"later\"; expected now, now_prorated, period_end"},
+		"what waits":          {"next: {plan: pro}", "f.yaml:1:1: /next: found the unknown key \"next\""},
 		"a plan with a space": {"plan: a b", "f.yaml:1:7: /plan: found \"a b\""},
 	}.run(t, func(name string, src []byte) error {
 		_, err := catalog.ParseAccount(name, src)

@@ -43,7 +43,7 @@ func (r *reader) plan(n ast.Node) events.Plan {
 
 func (r *reader) account(n ast.Node) events.Account {
 	var account events.Account
-	o := field{r, n, ""}.open("an account", append([]string{"id", "plan", "started_at"}, termsKnown...), termsLater)
+	o := field{r, n, ""}.open("an account", append([]string{"id", "plan", "started_at", "change"}, termsKnown...), termsLater)
 	o.optional("id", func(f field) {
 		const expected = "an account: 1 to 64 of A–Z a–z 0–9 _ -"
 		id, ok := f.text(expected, events.MaxStringBytes)
@@ -54,6 +54,10 @@ func (r *reader) account(n ast.Node) events.Account {
 	})
 	o.optional("plan", func(f field) { account.Plan = f.name() })
 	o.optional("started_at", func(f field) { account.StartedAt = f.time() })
+	o.optional("change", func(f field) {
+		s, _ := f.oneOf(string(events.ChangeNow), string(events.ChangeNowProrated), string(events.ChangePeriodEnd))
+		account.Change = events.PlanChange(s)
+	})
 	account.Terms = o.terms()
 	return account
 }

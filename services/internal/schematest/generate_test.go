@@ -139,6 +139,8 @@ func account(t *rapid.T) events.Account {
 	if rapid.Bool().Draw(t, "subscribed") {
 		a.Plan, a.StartedAt = accounts.Draw(t, "plan"), instant(t)
 	}
+	a.Change = rapid.SampledFrom([]events.PlanChange{"", events.ChangeNow, events.ChangeNowProrated, events.ChangePeriodEnd}).Draw(t, "change")
+	a.Next = maybe(t, func(t *rapid.T) events.Account { return events.Account{ID: a.ID, Terms: terms(t)} })
 	return a
 }
 
@@ -296,6 +298,9 @@ func balance(t *rapid.T) events.Balance {
 				g.ExpiresAt = instant(t)
 			}
 			return g
+		}),
+		Next: maybe(t, func(t *rapid.T) events.NextPlan {
+			return events.NextPlan{Plan: rapid.OneOf(rapid.Just(""), accounts).Draw(t, "next"), At: instant(t)}
 		}),
 		MoreGrants: indexes.Draw(t, "more"), Holds: some(t, 0, 2, hold), MoreHolds: indexes.Draw(t, "more holds"),
 		Levels: some(t, 0, 3, func(t *rapid.T) events.Level {

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/projector/balances"
 )
@@ -78,6 +80,28 @@ func TestAPlansNextPeriodBeginsByItself(t *testing.T) {
 	if next.Available != 5*events.Credit || next.Expired != 5*events.Credit || !next.Period.Start.Equal(d.Balance.Period.End) {
 		t.Errorf("in the next period: %+v", next)
 	}
+	r.agree()
+}
+
+func TestAChangeThatWaitedIsInTheCatalogOnceThePeriodEnded(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	p, _ := r.start()
+	r.awaitReady(p)
+	for _, name := range []string{"quick", "slow"} {
+		r.ask(events.Entry{Kind: events.EntryPlan, Plan: &events.Plan{Plan: name, Terms: events.Terms{Period: "PT1M"}}})
+	}
+	account := accountOf(1, 0)
+	set := events.Account{ID: account, Plan: "quick", StartedAt: time.Now().Add(500*time.Millisecond - time.Minute)}
+	r.ask(events.Entry{Kind: events.EntryAccount, Account: account, Settings: &set})
+	set = events.Account{ID: account, Plan: "slow", Change: events.ChangePeriodEnd}
+	if d := r.ask(events.Entry{Kind: events.EntryAccount, Account: account, Settings: &set}); d.Balance.Next == nil || d.Balance.Plan != "quick" {
+		t.Fatalf("decision: %+v, balance %+v", d, d.Balance)
+	}
+	r.await(r.streams.Catalog, events.CatalogAccount+account, func(e jetstream.KeyValueEntry) bool {
+		a := decode[events.Account](t, e.Value())
+		return a.Plan == "slow" && a.Next == nil
+	})
 	r.agree()
 }
 

@@ -108,12 +108,14 @@ func (f *fold) note(e *events.Entry, d events.Decision, at place) {
 	if e.Account != "" {
 		f.touched[e.Account] = struct{}{}
 	}
-	if d.Outcome != events.Applied {
+	// Settings that waited take effect with whatever entry comes next.
+	changed := slices.ContainsFunc(f.postings, func(p ledger.Posting) bool { return p.Kind == ledger.PostingChange })
+	if d.Outcome != events.Applied && !changed {
 		return
 	}
 	key := ""
 	switch {
-	case e.Kind == events.EntryAccount:
+	case e.Kind == events.EntryAccount, changed:
 		key = events.CatalogAccount + e.Account
 	case f.number != broadcaster:
 	case e.Kind == events.EntryPlan:

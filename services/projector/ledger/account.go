@@ -8,9 +8,10 @@ import (
 // stored: it follows from the totals.
 type account struct {
 	id       string
-	settings *settings // nil until set
-	terms    *terms    // in effect; shared by the accounts that have the same
-	cycle    *cycle    // its periods; nil until its terms have some
+	settings *settings       // nil until set
+	waiting  *events.Account // settings from the end of the running period on; mostly nil
+	terms    *terms          // in effect; shared by the accounts that have the same
+	cycle    *cycle          // its periods; nil until its terms have some
 
 	granted, drawn, expired, voided events.Credits
 	charged, forgiven, overage      events.Credits
@@ -54,6 +55,7 @@ type step struct {
 	point    Point
 	entry    events.Entry // by value: a pointer would put every entry on the heap
 	now      micros       // the account's time
+	prorated bool         // the period that this entry starts is granted its share
 	cause    *events.Cause
 	postings []Posting
 }

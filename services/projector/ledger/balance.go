@@ -29,6 +29,9 @@ func (a *account) balance() events.Balance {
 	if c := a.cycle; c != nil && c.running {
 		b.Period = &events.Period{Start: c.start.time(), End: c.end.time(), Granted: c.granted}
 	}
+	if a.waiting != nil {
+		b.Next = &events.NextPlan{Plan: a.waiting.Plan, At: a.cycle.end.time()}
+	}
 	b.Grants = a.openGrants()
 	b.MoreGrants = len(a.active) + len(a.pending) - len(b.Grants)
 	b.Holds, b.MoreHolds = a.holds.list()

@@ -152,6 +152,9 @@ func (d *stateDecoder) account() {
 	if flags&accountIsSet != 0 {
 		a.settings = d.settings(a, flags&accountCurrent != 0)
 	}
+	if flags&accountWaiting != 0 {
+		d.waiting(a, flags&accountRunning != 0)
+	}
 	a.terms = d.termsOf()
 	d.openGrants(a)
 	if flags&accountHolds != 0 {
@@ -202,6 +205,16 @@ func (d *stateDecoder) settings(a *account, current bool) *settings {
 		}
 	}
 	return s
+}
+
+// waiting reads settings that wait for the end of the running period.
+func (d *stateDecoder) waiting(a *account, running bool) {
+	a.waiting = &events.Account{}
+	d.content(d.text(), a.waiting)
+	_, known := d.state.plans[a.waiting.Plan]
+	sound := running && a.settings != nil && (known || a.waiting.Plan == "") && !a.waiting.StartedAt.IsZero() &&
+		a.waiting.Change == "" && a.waiting.Next == nil && checkAccount(*a.waiting, a.id) == ""
+	d.check(sound, "settings that wait")
 }
 
 // termsOf reads the number of terms, and behind a new number what they say.

@@ -26,6 +26,7 @@ const (
 	accountDue                  // time will change it
 	accountBackward             // the last entry's time was before the account's
 	accountHolds                // holds were placed
+	accountWaiting              // settings wait for the end of its period
 	accountFlags    = 1<<iota - 1
 )
 
@@ -161,6 +162,11 @@ func (e *stateEncoder) account(s *State, a *account) error {
 			return err
 		}
 	}
+	if a.waiting != nil {
+		if err := e.content(*a.waiting); err != nil {
+			return err
+		}
+	}
 	e.termsOf(a.terms)
 	e.openGrants(s, a)
 	if a.holds != nil {
@@ -189,6 +195,7 @@ func (a *account) flags() uint64 {
 	set(accountDue, a.due != never)
 	set(accountBackward, a.at != a.clock.now)
 	set(accountHolds, a.holds != nil)
+	set(accountWaiting, a.waiting != nil)
 	return flags
 }
 

@@ -61,6 +61,9 @@ func (a *naiveAccount) balance() events.Balance {
 		period := *a.period
 		b.Period = &period
 	}
+	if a.waiting != nil {
+		b.Next = &events.NextPlan{Plan: a.waiting.Plan, At: a.period.End}
+	}
 	open := a.drawable()
 	var pending []*naiveGrant
 	for _, g := range a.grants {

@@ -2,6 +2,8 @@ package ledger_test
 
 import (
 	"fmt"
+	"math/big"
+	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
 )
@@ -23,18 +25,44 @@ func (a *naiveAccount) expireOfPeriod(cause events.Cause) {
 			g.expired += g.left()
 			a.evaluate(cause)
 		}
-		g.carry = nil
 	}
+	a.carry = nil
+}
+
+// planAmount is what the plan's grant of a period that starts now amounts to.
+func (a *naiveAccount) planAmount() events.Credits {
+	if a.terms.Grant == nil {
+		return 0
+	}
+	amount := new(big.Rat).SetInt64(int64(a.terms.Grant.Amount))
+	if a.share != nil {
+		amount.Mul(amount, a.share)
+	}
+	return events.Credits(new(big.Int).Quo(amount.Num(), amount.Denom()).Int64())
+}
+
+// naiveShare is how much of the period around now lies ahead; nil for all.
+func naiveShare(period string, anchor, now time.Time) *big.Rat {
+	if period == "" || anchor.After(now) {
+		return nil
+	}
+	i := 0
+	for !naiveBoundary(anchor, period, i+1).After(now) {
+		i++
+	}
+	start, end := naiveBoundary(anchor, period, i), naiveBoundary(anchor, period, i+1)
+	return big.NewRat(int64(end.Sub(now)), int64(end.Sub(start)))
 }
 
 // rollOver carries what is left of the last period into the grant that id names
 // with :rollover.
 func (a *naiveAccount) rollOver(id string, cause events.Cause) {
-	var rule *events.Rollover
-	var left events.Credits
-	if a.planGrant != nil {
-		rule = a.planGrant.carry
+	rule := a.carry
+	a.carry = nil
+	if a.terms.Grant != nil {
+		a.carry = a.terms.Grant.Rollover
 	}
+	var left events.Credits
 	for _, g := range a.ofPeriod() {
 		left += g.left()
 	}
@@ -46,7 +74,6 @@ func (a *naiveAccount) rollOver(id string, cause events.Cause) {
 	if rule == nil {
 		return
 	}
-	a.planGrant.carry = nil
 	carried := left
 	if carried < rule.Min {
 		carried = rule.Min
@@ -56,7 +83,6 @@ func (a *naiveAccount) rollOver(id string, cause events.Cause) {
 	}
 	lost := max(0, left-carried)
 	for _, g := range old { // whichever loses it, the sums are the same
-		g.carry = nil
 		part := min(lost, g.left())
 		g.expired += part
 		lost -= part
@@ -69,9 +95,6 @@ func (a *naiveAccount) rollOver(id string, cause events.Cause) {
 		ID: id + ":rollover", Amount: carried, Priority: planPriority(a.terms),
 		EffectiveAt: a.period.Start, ExpiresAt: a.period.End, Source: events.SourcePlan,
 	}, movedIn: min(left, carried)}
-	if a.terms.Grant != nil {
-		a.carried.carry = a.terms.Grant.Rollover
-	}
 	a.grants = append(a.grants, a.carried)
 	a.activate(a.carried)
 	a.evaluate(cause)

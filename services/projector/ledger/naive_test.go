@@ -30,6 +30,8 @@ type naiveAccount struct {
 	forgiven []events.Credits
 	holds    []*naiveHold // ever placed
 	settings *events.Account
+	waiting  *events.Account
+	share    *big.Rat     // of its grant that a period that starts now gets
 	terms    events.Terms // in effect
 	topped   events.Credits
 	levels   []events.Level
@@ -41,7 +43,8 @@ type naiveAccount struct {
 	lastStart time.Time
 	sameStart int
 	planGrant *naiveGrant
-	carried   *naiveGrant // into the running period, beside the plan's grant
+	carried   *naiveGrant      // into the running period, beside the plan's grant
+	carry     *events.Rollover // at the end of the running period
 }
 
 type naiveGrant struct {
@@ -50,7 +53,6 @@ type naiveGrant struct {
 	drawn, expired, voided events.Credits
 	movedIn, movedOut      events.Credits // by rollover
 	isVoid, forgotten      bool
-	carry                  *events.Rollover // at the end of its period
 }
 
 func (g *naiveGrant) left() events.Credits {
@@ -102,7 +104,7 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 		}
 		a.retake(fresh)
 	}
-	a.pass(cause)
+	n.pass(a, cause)
 	outcome := n.entry(a, e, cause)
 	a.evaluate(cause)
 	return outcome
@@ -269,7 +271,19 @@ func (n *naive) set(a *naiveAccount, account events.Account, cause events.Cause)
 	if fresh.Grant != nil && fresh.Period == "" || isSoft && fresh.OverageLimit == nil || account.OverageLimit != nil && !isSoft {
 		return "refused invalid"
 	}
-	if a.settings != nil && reflect.DeepEqual(*a.settings, account) {
+	change := account.Change
+	account.Change = ""
+	same := a.settings != nil && reflect.DeepEqual(*a.settings, account)
+	waited := a.waiting
+	a.waiting = nil
+	if change == "period_end" && a.period != nil && !same {
+		a.waiting = &account
+		if waited != nil && reflect.DeepEqual(*waited, account) {
+			return "unchanged"
+		}
+		return "applied"
+	}
+	if same && waited == nil {
 		return "unchanged"
 	}
 	stays := a.settings != nil && a.settings.Plan == account.Plan && a.settings.StartedAt.Equal(account.StartedAt) &&
@@ -282,7 +296,11 @@ func (n *naive) set(a *naiveAccount, account events.Account, cause events.Cause)
 	a.retake(fresh)
 	if !stays {
 		a.plan(fresh)
-		a.pass(cause)
+		if change == "now_prorated" {
+			a.share = naiveShare(fresh.Period, account.StartedAt, a.now)
+		}
+		n.pass(a, cause)
+		a.share = nil
 	}
 	return "applied"
 }

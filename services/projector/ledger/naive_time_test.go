@@ -12,7 +12,7 @@ import (
 
 // pass does what is due one by one: always the earliest, at one instant in the
 // documented order.
-func (a *naiveAccount) pass(cause events.Cause) {
+func (n *naive) pass(a *naiveAccount, cause events.Cause) {
 	for {
 		type due struct {
 			at   time.Time
@@ -22,7 +22,7 @@ func (a *naiveAccount) pass(cause events.Cause) {
 		var all []due
 		for _, g := range a.grants {
 			switch {
-			case g.active && g.left() > 0 && !g.ExpiresAt.IsZero() && g.carry == nil:
+			case g.active && g.left() > 0 && !g.ExpiresAt.IsZero() && (a.carry == nil || g != a.planGrant && g != a.carried):
 				all = append(all, due{g.ExpiresAt, 0, func(time.Time) { g.expired = g.left(); a.evaluate(cause) }})
 			case !g.active:
 				all = append(all, due{g.EffectiveAt, 3, func(time.Time) { a.activate(g); a.evaluate(cause) }})
@@ -34,7 +34,7 @@ func (a *naiveAccount) pass(cause events.Cause) {
 			}
 		}
 		if a.period != nil {
-			all = append(all, due{a.period.End, 1, func(at time.Time) { a.endPeriod(at, cause) }})
+			all = append(all, due{a.period.End, 1, func(at time.Time) { n.endPeriod(a, at, cause) }})
 		} else if !a.starts.IsZero() {
 			all = append(all, due{a.starts, 2, func(at time.Time) { a.startPeriod(at, cause) }})
 		}
@@ -47,17 +47,23 @@ func (a *naiveAccount) pass(cause events.Cause) {
 	}
 }
 
-func (a *naiveAccount) endPeriod(at time.Time, cause events.Cause) {
+func (n *naive) endPeriod(a *naiveAccount, at time.Time, cause events.Cause) {
 	if owed := a.overage(); owed > 0 && (a.terms.PreserveOverage == nil || !*a.terms.PreserveOverage) {
 		a.forgiven = append(a.forgiven, owed)
 		a.evaluate(cause)
 	}
 	a.period, a.lastEnd, a.starts = nil, at, time.Time{}
-	if a.terms.Period != "" {
-		a.starts = at
-		return
+	if a.waiting != nil {
+		a.settings, a.waiting = a.waiting, nil
+		a.retake(n.effective(*a.settings))
+		a.evaluate(cause)
 	}
-	a.expireOfPeriod(cause)
+	if a.terms.Period != "" {
+		a.starts = latest(at, a.settings.StartedAt)
+	}
+	if a.starts.IsZero() || a.starts.After(a.now) {
+		a.expireOfPeriod(cause)
+	}
 }
 
 func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
@@ -84,11 +90,11 @@ func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
 	if a.planGrant != nil {
 		a.planGrant.forgotten, a.planGrant = true, nil
 	}
-	if a.terms.Grant != nil {
+	if amount := a.planAmount(); amount > 0 {
 		a.planGrant = &naiveGrant{GrantBalance: events.GrantBalance{
-			ID: id, Amount: a.terms.Grant.Amount, Priority: planPriority(a.terms),
+			ID: id, Amount: amount, Priority: planPriority(a.terms),
 			EffectiveAt: start, ExpiresAt: a.period.End, Source: events.SourcePlan,
-		}, carry: a.terms.Grant.Rollover}
+		}}
 		a.began = true
 		a.grants = append(a.grants, a.planGrant)
 		a.activate(a.planGrant)

@@ -97,6 +97,7 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 				time.Date(2026, 1, 29, 0, 0, 0, 0, time.UTC), time.Date(2025, 12, 31, 23, 0, 0, 0, time.UTC), now.Add(36 * time.Hour),
 			}).Draw(t, "started")
 		}
+		e.Settings.Change = rapid.SampledFrom([]events.PlanChange{"", "", events.ChangeNow, events.ChangeNowProrated, events.ChangePeriodEnd, events.ChangePeriodEnd}).Draw(t, "change")
 		if rapid.IntRange(0, 2).Draw(t, "own") == 0 {
 			e.Settings.Terms = someTerms(t)
 		}

@@ -19,6 +19,11 @@ func (x *step) set(content events.Account) events.Decision {
 	if content.ID == "" {
 		content.ID = a.id
 	}
+	change := content.Change
+	if fault := checkChange(content); fault != "" {
+		return refuse(events.RefusedInvalid, fault)
+	}
+	content.Change = ""
 	content.StartedAt = x.startedAt(content.StartedAt)
 	if fault := checkAccount(content, a.id); fault != "" {
 		return refuse(events.RefusedInvalid, fault)
@@ -38,10 +43,13 @@ func (x *step) set(content events.Account) events.Decision {
 	if fault := checkLimited(content.Terms, merged); fault != "" {
 		return refuse(events.RefusedInvalid, fault)
 	}
-	if a.settings != nil && sameContent(a.settings.content, content) {
+	if !x.changes(content, change) {
 		return unchanged
 	}
-	x.settle(next, next.terms(merged))
+	if change != events.ChangePeriodEnd || !a.runs() {
+		x.prorated = change == events.ChangeNowProrated
+		x.settle(next, next.terms(merged))
+	}
 	x.end(x.begin(PostingAccount, x.now))
 	return applied
 }

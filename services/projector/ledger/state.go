@@ -128,14 +128,16 @@ func (s *State) Last(account string) (sequence uint64, index int, at int64) {
 	return a.clock.sequence, a.clock.index, int64(a.at)
 }
 
-// Account returns the settings of an account as last set, with StartedAt, and
-// whether they were ever set. The caller must not change what they point to.
+// Account returns the settings of an account as they are in effect, with
+// StartedAt and what waits in Next, and whether they were ever set. The caller must not change what they point to.
 func (s *State) Account(id string) (events.Account, bool) {
 	a, ok := s.accounts[id]
 	if !ok || a.settings == nil {
 		return events.Account{}, false
 	}
-	return a.settings.content, true
+	content := a.settings.content
+	content.Next = a.waiting
+	return content, true
 }
 
 // NextDue returns when time next changes some account, if it ever does. A plan

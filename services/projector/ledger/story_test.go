@@ -20,7 +20,7 @@ import (
 //	fold                 one entry a line, printing its postings:
 //	                       plan NAME [period= grant= priority= rollover=(MIN,MAX) thresholds=(…) hard_stop=
 //	                         overage= limit= preserve= capture_more=]
-//	                       account ID [plan= started= and all that plan takes]
+//	                       account ID [plan= started= change= and all that plan takes]
 //	                       grant ID GRANT AMOUNT [priority= effective= expires= source= note=]
 //	                       debit ID AMOUNT
 //	                       void ID GRANT
@@ -65,7 +65,11 @@ func (s *story) run(t *testing.T, d *datadriven.TestData) string {
 		return renderBalance(b)
 	case "settings":
 		a, ok := s.state.Account(d.CmdArgs[0].Key)
-		return fmt.Sprintf("plan=%s started=%s set=%t\n", a.Plan, short(a.StartedAt), ok)
+		next := ""
+		if a.Next != nil {
+			next = fmt.Sprintf(" next: plan=%s started=%s", a.Next.Plan, short(a.Next.StartedAt))
+		}
+		return fmt.Sprintf("plan=%s started=%s set=%t%s\n", a.Plan, short(a.StartedAt), ok, next)
 	case "card":
 		number, err := strconv.Atoi(d.CmdArgs[1].Key)
 		if err != nil {
@@ -194,7 +198,7 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 		e.Release = &events.Release{Hold: words[2]}
 	case events.EntryTick:
 	case events.EntryAccount:
-		e.Settings = &events.Account{ID: name, Plan: option("plan"), StartedAt: timeOf("started"), Terms: termsOf(t, options)}
+		e.Settings = &events.Account{ID: name, Plan: option("plan"), StartedAt: timeOf("started"), Terms: termsOf(t, options), Change: events.PlanChange(option("change"))}
 	case events.EntryPlan:
 		e.Account, e.Plan = "", &events.Plan{Plan: name, Terms: termsOf(t, options)}
 	case "card":
@@ -335,6 +339,9 @@ func renderBalance(b events.Balance) string {
 	fmt.Fprintf(&out, "charged=%s forgiven=%s\n", b.Charged, b.Forgiven)
 	if p := b.Period; p != nil {
 		fmt.Fprintf(&out, "period %s to %s granted=%s\n", short(p.Start), short(p.End), p.Granted)
+	}
+	if n := b.Next; n != nil {
+		fmt.Fprintf(&out, "from %s plan %s\n", short(n.At), n.Plan)
 	}
 	for _, g := range b.Grants {
 		fmt.Fprintf(&out, "grant %s %s of %s priority=%d source=%s from %s", g.ID, g.Remaining, g.Amount, g.Priority, g.Source, short(g.EffectiveAt))

@@ -146,7 +146,10 @@ func (x *step) endPeriod(at micros) {
 		x.end(p)
 	}
 	a.leavePeriod(at)
-	if a.cycle.starts != at {
+	if a.waiting != nil {
+		x.changePlan(at)
+	}
+	if a.cycle.starts > x.now {
 		x.expireOfPeriod(at) // there is no period to carry anything into
 	}
 }
@@ -190,12 +193,13 @@ func (x *step) startPeriod(at micros) {
 func (x *step) issuePlanGrant(p *Posting) {
 	a, c := x.account, x.account.cycle
 	x.forget(&c.grant)
-	if _, err := a.granted.Add(a.terms.grant); a.terms.grant == 0 || err != nil {
+	amount := x.periodGrant()
+	if _, err := a.granted.Add(amount); amount == 0 || err != nil {
 		return
 	}
 	c.grant = a.periodGrantID()
 	x.issue(p, &grant{
-		id: c.grant, amount: a.terms.grant, priority: a.terms.priority,
+		id: c.grant, amount: amount, priority: a.terms.priority,
 		effective: c.start, expires: c.end, source: events.SourcePlan,
 	}, fate{})
 }
