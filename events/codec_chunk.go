@@ -165,7 +165,7 @@ func (t *Tier) check() *Problem {
 	case t.Amount.IsZero():
 		return problem(CodeInvalid, "/amount", "found 0; expected a counter that moved")
 	}
-	if _, err := t.Before.Add(t.Amount); err != nil {
+	if _, err := t.Before.Add(t.Amount.Total()); err != nil {
 		return problem(CodeInvalid, "/before", "%v", err)
 	}
 	return nil

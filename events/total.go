@@ -30,30 +30,28 @@ func (q Quantity) Total() Total {
 	return Total{whole: q.coefficient / unit, fraction: q.coefficient % unit * pow10[quantityPlacesMax-q.places]}
 }
 
-// Add returns t + q, or ErrOverflow.
-func (t Total) Add(q Quantity) (Total, error) {
-	u := q.Total()
+// Add returns t + u, or ErrOverflow.
+func (t Total) Add(u Total) (Total, error) {
 	fraction, carry := t.fraction+u.fraction, uint64(0)
 	if fraction >= fractionUnit {
 		fraction, carry = fraction-fractionUnit, 1
 	}
 	whole, overflow := bits.Add64(t.whole, u.whole, carry)
 	if overflow != 0 {
-		return Total{}, fmt.Errorf("add %s to the total %s: %w", q, t, ErrOverflow)
+		return Total{}, fmt.Errorf("add %s to the total %s: %w", u, t, ErrOverflow)
 	}
 	return Total{whole: whole, fraction: fraction}, nil
 }
 
-// Sub returns t - q, or ErrOverflow when q is more than t.
-func (t Total) Sub(q Quantity) (Total, error) {
-	u := q.Total()
+// Sub returns t - u, or ErrOverflow when u is more than t.
+func (t Total) Sub(u Total) (Total, error) {
 	fraction, borrow := t.fraction-u.fraction, uint64(0)
 	if t.fraction < u.fraction {
 		fraction, borrow = fraction+fractionUnit, 1
 	}
 	whole, overflow := bits.Sub64(t.whole, u.whole, borrow)
 	if overflow != 0 {
-		return Total{}, fmt.Errorf("subtract %s from the total %s: %w", q, t, ErrOverflow)
+		return Total{}, fmt.Errorf("subtract %s from the total %s: %w", u, t, ErrOverflow)
 	}
 	return Total{whole: whole, fraction: fraction}, nil
 }
@@ -102,6 +100,9 @@ func ParseTotal(s string) (Total, error) {
 	}
 	return t, nil
 }
+
+// Fraction returns t as a number of whole units and of parts of 10^-12, exactly.
+func (t Total) Fraction() (whole, parts uint64) { return t.whole, t.fraction }
 
 // String returns the shortest exact decimal.
 func (t Total) String() string { return string(t.append(nil)) }

@@ -85,7 +85,7 @@ func (f *filler) settle(ctx context.Context, index int) error {
 	case errors.Is(err, events.ErrOverflow):
 		f.reject(at, item, events.CodeOverflow, err.Error())
 		return nil
-	case errors.Is(err, rating.ErrNoRule), errors.Is(err, errNoCard):
+	case errors.Is(err, rating.ErrUnratable), errors.Is(err, errNoCard):
 		f.reject(at, item, events.CodeUnratable, err.Error())
 		return nil
 	default:
@@ -94,7 +94,7 @@ func (f *filler) settle(ctx context.Context, index int) error {
 	f.add(key)
 	debit := events.Debit{
 		Source: item.Usage.Source, ID: item.Usage.ID, Time: item.Usage.Time, Data: item.Usage.Data, Position: at,
-		Amount: charge.Amount, Card: card.Name(), Version: card.Version(), Rule: charge.Rule, Arithmetic: charge.Arithmetic,
+		Amount: charge.Amount, Card: card.Name(), Version: card.Version(), Rule: charge.Rule, Arithmetic: charge.Arithmetic, Tiers: charge.Tiers,
 	}
 	f.chunk.charge(item.Usage, debit, key, len(item.Raw))
 	return f.count(item.Usage.Account, &debit, f.chunk.totals)
@@ -112,27 +112,37 @@ func (f *filler) checkTime(u events.Usage) *events.Problem {
 var errNoCard = errors.New("no rate card is in force")
 
 // rate prices u by the card in force at its time. Before it answers that there
-// is no card or no rule, it makes sure that it knows of every card applied
+// is no card or no price, it makes sure that it knows of every card applied
 // before the event was published.
 func (f *filler) rate(ctx context.Context, u events.Usage) (*rating.Card, rating.Charge, error) {
-	card, charge, err := price(f.cards.current(), u)
-	if f.fresh || !errors.Is(err, errNoCard) && !errors.Is(err, rating.ErrNoRule) {
+	card, charge, err := f.price(f.cards.current(), u)
+	if f.fresh || !errors.Is(err, errNoCard) && !errors.Is(err, rating.ErrUnratable) {
 		return card, charge, err
 	}
 	if err := f.cards.refresh(ctx); err != nil {
 		return nil, rating.Charge{}, err
 	}
 	f.fresh = true
-	return price(f.cards.current(), u)
+	return f.price(f.cards.current(), u)
 }
 
-func price(book rating.Book, u events.Usage) (*rating.Card, rating.Charge, error) {
+func (f *filler) price(book rating.Book, u events.Usage) (*rating.Card, rating.Charge, error) {
 	card, ok := book.At(u.Time)
 	if !ok {
 		return nil, rating.Charge{}, fmt.Errorf("%w at %s", errNoCard, u.Time.Format(time.RFC3339Nano))
 	}
-	charge, err := card.Rate(u)
+	charge, err := card.Rate(u, f.context(&u))
 	return card, charge, err
+}
+
+// context is what the rater knows of the account of u: no plan, and the calendar
+// month as its billing period.
+func (f *filler) context(u *events.Usage) rating.Context {
+	at, account := u.Time.UTC(), u.Account
+	month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
+	return rating.Context{Period: month, Used: func(c events.Counter) (events.Total, error) {
+		return f.total(dedup.CounterKeyOf(account, month, c))
+	}}
 }
 
 func (f *filler) reject(at events.Position, item *events.Item, code, detail string) {

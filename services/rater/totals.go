@@ -41,12 +41,12 @@ func (p *partition) total(k dedup.CounterKey) (events.Total, error) {
 func (p *partition) count(account string, d *events.Debit, after dedup.Totals) error {
 	for i := range d.Tiers {
 		t := &d.Tiers[i]
-		k := dedup.CounterKeyOf(account, t.Period, events.Counter{Card: d.Card, Rule: d.Rule, Part: t.Part, Quantity: t.Quantity})
+		k := dedup.CounterKeyOf(account, t.Period, d.Counter(*t))
 		total, err := p.total(k)
 		if err != nil {
 			return err
 		}
-		if total, err = total.Add(t.Amount); err != nil {
+		if total, err = total.Add(t.Amount.Total()); err != nil {
 			return fmt.Errorf("count %s of %s: %w", t.Quantity, account, err)
 		}
 		p.totals.current[k], after[k] = total, total

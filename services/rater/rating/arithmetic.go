@@ -11,8 +11,8 @@ type priceText struct {
 	flat       string
 	behindUnit []string // what follows each unit's quantity
 	behindPack string
-	min        string
-	terms      int
+	min, max   string
+	terms      int // of the parts above
 }
 
 func compileText(p events.Price) priceText {
@@ -36,29 +36,45 @@ func compileText(p events.Price) priceText {
 	if p.Min != nil {
 		t.min = p.Min.String()
 	}
+	if p.Max != nil {
+		t.max = p.Max.String()
+	}
 	return t
 }
 
 // arithmetic writes how amount came about: the parts with their sum, the
-// minimum and the rounding where they changed it.
-func (p *price) arithmetic(d *events.UsageData, sum, due exact, amount events.Credits, rounding events.Rounding) string {
+// multipliers, the minimum, the maximum and the rounding where they changed it.
+func (p *price) arithmetic(d *events.UsageData, s *steps, amount events.Credits, rounding events.Rounding) string {
 	b := make([]byte, 0, 128)
 	b = p.appendParts(b, d)
-	single := p.text.terms == 0 || p.text.terms == 1 && p.text.flat != ""
+	for i := range s.terms {
+		b = s.terms[i].append(appendPlus(b))
+	}
+	parts := p.text.terms + len(s.terms)
+	if parts == 0 {
+		b = append(b, '0')
+	}
+	single := parts == 0 || parts == 1 && p.text.flat != ""
 	if !single {
-		b = sum.append(append(b, " = "...))
+		b = s.sum.append(append(b, " = "...))
 	}
-	if due != sum {
-		if single {
-			parts := string(b)
-			b = append(append(b[:0], "max("...), parts...)
-		} else {
-			b = sum.append(append(b, "; max("...))
+	if len(s.factors) > 0 {
+		if !single {
+			b = s.sum.append(append(b, "; "...))
 		}
-		b = append(append(append(b, ", min "...), p.text.min...), ") = "...)
-		b = append(b, p.text.min...)
+		for _, i := range s.factors {
+			b = append(b, p.multiply[i].text...)
+		}
+		b = s.product.append(append(b, " = "...))
+		single = false
 	}
-	if !due.whole() {
+	switch {
+	case s.due.less(s.product):
+		b = appendBound(b, single, s.product, "min(", ", max ", p.text.max)
+	case s.product.less(s.due):
+		b = appendBound(b, single, s.product, "max(", ", min ", p.text.min)
+	}
+	if !s.due.whole() {
 		b = append(b, " → "...)
 		b, _ = amount.AppendText(b) // never fails
 		b = append(append(append(b, " ("...), rounding...), ')')
@@ -66,10 +82,33 @@ func (p *price) arithmetic(d *events.UsageData, sum, due exact, amount events.Cr
 	return string(b)
 }
 
-func (p *price) appendParts(b []byte, d *events.UsageData) []byte {
-	if p.text.terms == 0 {
-		return append(b, '0')
+// appendBound writes that bound replaces n, which b has as its only number, or
+// not.
+func appendBound(b []byte, single bool, n exact, open, name, bound string) []byte {
+	if single {
+		parts := string(b)
+		b = append(append(b[:0], open...), parts...)
+	} else {
+		b = n.append(append(append(b, "; "...), open...))
 	}
+	b = append(append(b, name...), bound...)
+	return append(append(b, ") = "...), bound...)
+}
+
+// append writes "300 / 1000 × 0.5 (tokens 700 to 1000)".
+func (t *term) append(b []byte) []byte {
+	b, _ = t.units.AppendText(b) // never fails
+	b = append(append(b, t.rate.behind...), t.rate.note...)
+	if t.counts == "" {
+		return b
+	}
+	b = append(append(append(b, " ("...), t.counts...), ' ')
+	b, _ = t.from.AppendText(b)
+	b, _ = t.to.AppendText(append(b, " to "...))
+	return append(b, ')')
+}
+
+func (p *price) appendParts(b []byte, d *events.UsageData) []byte {
 	b = append(b, p.text.flat...)
 	for i, u := range p.source.PerUnit {
 		b = appendPlus(b)

@@ -19,7 +19,7 @@ func BenchmarkRate(b *testing.B) {
 			u := events.Usage{Data: data}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := card.Rate(u); err != nil {
+				if _, err := card.Rate(u, rating.Context{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -6,11 +6,30 @@ import (
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/condition"
 )
 
-// ErrNoRule reports a usage event that no rule of the card matches. It can
-// never be rated by this version of the card.
-var ErrNoRule = errors.New("no rule matches")
+// ErrUnratable reports a usage event that can never be rated by this version of
+// the card: no rule matches it, a condition fails for it, or a matrix has no
+// price for it.
+var ErrUnratable = errors.New("unratable")
+
+// unratable is why an event is; it matches ErrUnratable.
+type unratable struct{ reason string }
+
+func (u *unratable) Error() string { return u.reason }
+
+func (u *unratable) Is(target error) bool { return target == ErrUnratable }
+
+// Context is what is known of an account when its usage is rated.
+type Context struct {
+	Plan string // the account's; empty when it has none
+	// Period is when the billing period started that contains the event's time.
+	Period time.Time
+	// Used returns where a counter of the account stands in that period, before
+	// the event; Rate passes its errors on. nil says that all stand at 0.
+	Used func(events.Counter) (events.Total, error)
+}
 
 // Card is one version of a rate card, compiled. It is immutable and safe for
 // use by several goroutines.
@@ -36,10 +55,14 @@ type Charge struct {
 	// Arithmetic is how Amount came about, as a person would write it:
 	// "0.25 + ceil(203023 / 1048576) × 1 = 1.25".
 	Arithmetic string
+	// Tiers says what the charge adds to each tier counter of the rule.
+	Tiers []events.Tier
 }
 
 // New compiles card. It refuses, with events.ErrInvalid, a card that could not
-// rate: no rules, a malformed match, a package of size 0, an unknown rounding.
+// rate: no rules, a malformed match or condition, a package of size 0, tiers
+// with a gap, a matrix whose cells do not fit, a minimum above the maximum, an
+// unknown rounding.
 func New(card events.RateCard) (*Card, error) {
 	c := &Card{
 		name:          card.Card,
@@ -59,21 +82,22 @@ func New(card events.RateCard) (*Card, error) {
 		return nil, fmt.Errorf("rate card %.64q: expected at least one rule: %w", card.Card, events.ErrInvalid)
 	}
 	for _, r := range card.Rules {
-		compiled, err := compileRule(r)
+		compiled, err := compileRule(card.Card, r)
 		if err != nil {
 			return nil, fmt.Errorf("compile rule %.64q: %w", r.Name, err)
 		}
 		c.rules = append(c.rules, compiled)
+		c.tiered = c.tiered || compiled.price.graduated != nil || compiled.price.volume != nil
 	}
 	return c, nil
 }
 
-func compileRule(r events.Rule) (rule, error) {
+func compileRule(card string, r events.Rule) (rule, error) {
 	m, err := compileMatch(r.Match)
 	if err != nil {
 		return rule{}, err
 	}
-	p, err := compilePrice(r.Price)
+	p, err := compilePrice(r.Price, card, r.Name)
 	if err != nil {
 		return rule{}, err
 	}
@@ -90,19 +114,54 @@ func (c *Card) Version() int { return c.version }
 func (c *Card) EffectiveFrom() time.Time { return c.effectiveFrom }
 
 // Rate returns what u costs by the first rule that matches it. It answers
-// ErrNoRule when none does, and events.ErrOverflow when the charge exceeds
-// events.MaxCredits.
-func (c *Card) Rate(u events.Usage) (Charge, error) {
+// ErrUnratable when none does or the rule cannot price it, and
+// events.ErrOverflow when the charge exceeds events.MaxCredits, or a counter
+// what an events.Total holds.
+func (c *Card) Rate(u events.Usage, context Context) (Charge, error) {
+	e := event{usage: &u, context: &context}
 	for i := range c.rules {
 		r := &c.rules[i]
-		if !r.match.matches(&u.Data) {
-			continue
-		}
-		amount, arithmetic, err := r.price.charge(&u.Data, c.rounding)
+		matches, err := r.match.matches(&e)
 		if err != nil {
 			return Charge{}, fmt.Errorf("rule %q: %w", r.name, err)
 		}
-		return Charge{Amount: amount, Rule: r.name, Arithmetic: arithmetic}, nil
+		if !matches {
+			continue
+		}
+		amount, arithmetic, err := r.price.charge(&e, c.rounding)
+		if err != nil {
+			return Charge{}, fmt.Errorf("rule %q: %w", r.name, err)
+		}
+		return Charge{Amount: amount, Rule: r.name, Arithmetic: arithmetic, Tiers: e.tiers}, nil
 	}
-	return Charge{}, fmt.Errorf("rate card %s version %d: %w", c.name, c.version, ErrNoRule)
+	return Charge{}, fmt.Errorf("rate card %s version %d: %w", c.name, c.version, &unratable{"no rule matches"})
+}
+
+// event is a usage event that is being rated.
+type event struct {
+	usage   *events.Usage
+	context *Context
+	input   *condition.Input // nil until a condition is asked
+	tiers   []events.Tier    // what the charge adds to counters
+}
+
+// holds asks a condition about the event.
+func (e *event) holds(c *condition.Condition) (bool, error) {
+	if e.input == nil {
+		copied := *e.usage // so that events without conditions stay off the heap
+		e.input = &condition.Input{Usage: &copied, Plan: e.context.Plan}
+	}
+	holds, err := c.Holds(e.input)
+	if err != nil {
+		return false, &unratable{err.Error()}
+	}
+	return holds, nil
+}
+
+// used returns where a counter stands.
+func (e *event) used(c events.Counter) (events.Total, error) {
+	if e.context.Used == nil {
+		return events.Total{}, nil
+	}
+	return e.context.Used(c)
 }

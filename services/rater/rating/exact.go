@@ -19,9 +19,13 @@ type exact struct {
 
 const fractionUnit = 1_000_000_000_000
 
-// less reports e < least, where least has at most 18 places.
-func (e exact) less(least exact) bool {
-	return e.micro < least.micro || e.micro == least.micro && e.fraction < least.fraction
+// less reports e < f, where at least one has no more than 18 places, as every
+// minimum and maximum.
+func (e exact) less(f exact) bool {
+	if e.micro != f.micro {
+		return e.micro < f.micro
+	}
+	return e.fraction < f.fraction || e.fraction == f.fraction && !e.more && f.more
 }
 
 // whole reports whether e needs no rounding.

@@ -81,7 +81,10 @@ var pow10 = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e
 
 // sum returns the price of d; ok is false when 128 bits, or 64 for one factor,
 // are not enough.
-func (f *fraction) sum(d *events.UsageData) (e exact, ok bool) {
+func (f *fraction) sum(d *events.UsageData, terms []term) (e exact, ok bool) {
+	if len(terms) > 0 {
+		return exact{}, false
+	}
 	places := 0 // the most of any quantity: everything is scaled by 10^places
 	for i := range f.units {
 		_, n := d.Quantity(f.units[i].quantity).Fraction()

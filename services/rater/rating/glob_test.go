@@ -38,7 +38,7 @@ func TestGlob(t *testing.T) {
 				t.Fatal(err)
 			}
 			check := func(operation string, want bool) {
-				_, err := card.Rate(events.Usage{Data: events.UsageData{Operation: operation}})
+				_, err := card.Rate(events.Usage{Data: events.UsageData{Operation: operation}}, rating.Context{})
 				if (err == nil) != want {
 					t.Errorf("%q matches %q: %v, want %v", tc.glob, operation, err == nil, want)
 				}

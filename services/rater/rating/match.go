@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/condition"
 )
 
 // match is events.Match compiled; the zero value matches everything.
@@ -13,7 +14,9 @@ type match struct {
 	operation  *glob // nil matches any
 	status     statusRange
 	project    string
+	plan       string
 	attributes []attribute
+	when       *condition.Condition // nil holds
 }
 
 type attribute struct{ name, value string }
@@ -22,7 +25,7 @@ type attribute struct{ name, value string }
 type statusRange struct{ first, last int }
 
 func compileMatch(m events.Match) (match, error) {
-	compiled := match{project: m.Project}
+	compiled := match{project: m.Project, plan: m.Plan}
 	var err error
 	if m.Operation != "" {
 		if compiled.operation, err = compileGlob(m.Operation); err != nil {
@@ -34,6 +37,11 @@ func compileMatch(m events.Match) (match, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(m.Attributes)) {
 		compiled.attributes = append(compiled.attributes, attribute{name, m.Attributes[name]})
+	}
+	if m.When != "" {
+		if compiled.when, err = condition.Compile(m.When); err != nil {
+			return match{}, fmt.Errorf("match: %w", err)
+		}
 	}
 	return compiled, nil
 }
@@ -56,7 +64,19 @@ func compileStatus(s string) (statusRange, error) {
 	return statusRange{}, fmt.Errorf("status %.64q: expected a status such as \"404\" or a class such as \"4xx\": %w", s, events.ErrInvalid)
 }
 
-func (m *match) matches(d *events.UsageData) bool {
+// matches reports whether every condition of m holds. What is cheap is looked
+// at first, and the condition in CEL last.
+func (m *match) matches(e *event) (bool, error) {
+	if !m.describes(&e.usage.Data) || m.plan != "" && m.plan != e.context.Plan {
+		return false, nil
+	}
+	if m.when == nil {
+		return true, nil
+	}
+	return e.holds(m.when)
+}
+
+func (m *match) describes(d *events.UsageData) bool {
 	if m.project != "" && m.project != d.Project {
 		return false
 	}

@@ -89,7 +89,7 @@ func TestPrice(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := compiled.Rate(events.Usage{Data: events.UsageData{Operation: "x", Quantities: tc.used}})
+			got, err := compiled.Rate(events.Usage{Data: events.UsageData{Operation: "x", Quantities: tc.used}}, rating.Context{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,7 +124,7 @@ func TestOverflowIsAnError(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := card.Rate(events.Usage{Data: events.UsageData{Quantities: tc.used}})
+			got, err := card.Rate(events.Usage{Data: events.UsageData{Quantities: tc.used}}, rating.Context{})
 			if !errors.Is(err, events.ErrOverflow) {
 				t.Fatalf("charge %v, error %v, want ErrOverflow", got, err)
 			}
@@ -164,12 +164,12 @@ func TestMatch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = card.Rate(events.Usage{Data: tc.data})
+			_, err = card.Rate(events.Usage{Data: tc.data}, rating.Context{})
 			if got := err == nil; got != tc.want {
 				t.Errorf("matches: %v (%v), want %v", got, err, tc.want)
 			}
-			if err != nil && !errors.Is(err, rating.ErrNoRule) {
-				t.Errorf("error %v, want ErrNoRule", err)
+			if err != nil && !errors.Is(err, rating.ErrUnratable) {
+				t.Errorf("error %v, want ErrUnratable", err)
 			}
 		})
 	}
@@ -190,7 +190,7 @@ func TestTheFirstMatchingRuleRates(t *testing.T) {
 		"chat": {Operation: "POST /v1/chat", Status: 200},
 		"rest": {Operation: "POST /v1/other"},
 	} {
-		if got, err := card.Rate(events.Usage{Data: data}); err != nil || got.Rule != rule {
+		if got, err := card.Rate(events.Usage{Data: data}, rating.Context{}); err != nil || got.Rule != rule {
 			t.Errorf("rated by %q (%v), want %q", got.Rule, err, rule)
 		}
 	}
