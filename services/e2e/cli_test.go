@@ -99,6 +99,10 @@ func TestMistakesAreToldInAWordAndByExitStatus(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("card: default\nrules:\n  - name: a\n    price: {flat: \"-1\"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	cheap := filepath.Join(t.TempDir(), "cheap.yaml")
+	if err := os.WriteFile(cheap, []byte("card: default\nrules:\n  - name: a\n    price: {flat: \"1\"}\n    examples: [{event: {operation: GET /a}, credits: \"0.5\"}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := map[string]struct {
 		args   []string
 		status int
@@ -112,6 +116,8 @@ func TestMistakesAreToldInAWordAndByExitStatus(t *testing.T) {
 		"an account nobody named":             {[]string{"balance", "nobody"}, 1, "nobody"},
 		"an account that cannot be":           {[]string{"balance", "a.b"}, 1, "A–Z"},
 		"a broken rate card, with its line":   {[]string{"ratecard", "apply", bad}, 1, "bad.yaml:4"},
+		"an example that does not come true":  {[]string{"ratecard", "apply", cheap}, 1, "cheap.yaml:5:16: /rules/0/examples/0: found 1 credits by rule"},
+		"and the test of it":                  {[]string{"ratecard", "test", cheap}, 1, "FAILED"},
 		"a file that is not there":            {[]string{"plan", "apply", "nowhere.yaml"}, 1, "nowhere.yaml"},
 		"an amount of nothing":                {[]string{"grant", "add", "acme", "0", "--id", "x"}, 1, "amount"},
 		"an amount that is no number":         {[]string{"grant", "add", "acme", "ten", "--id", "x"}, 1, "ten"},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 )
 
 func card(name, flat string) string {
@@ -67,6 +68,24 @@ func TestARateCardIsVersioned(t *testing.T) {
 	if len(versions) != 2 || versions[0].Version != 1 || versions[1].Version != 2 {
 		t.Errorf("versions %+v", versions)
 	}
+}
+
+func TestARateCardThatTheCheckRefusesIsNotApplied(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *gateway.Config) {
+		c.CheckRateCard = func(card events.RateCard) []catalog.Problem {
+			if card.Rules[0].Price.Flat.String() == "1" {
+				return nil
+			}
+			return []catalog.Problem{{Path: "/rules/0/price", Detail: "found too much; expected 1"}}
+		}
+	}).project()
+	p := w.call("PUT", "/v1/ratecards/default", card("default", "2")).want(422).problem()
+	if len(p.Errors) != 1 || p.Errors[0].Line != 4 || p.Errors[0].Path != "/rules/0/price" || p.Errors[0].Detail != "found too much; expected 1" {
+		t.Errorf("problem %+v", p)
+	}
+	w.call("GET", "/v1/ratecards/default", "").want(404)
+	w.call("PUT", "/v1/ratecards/default", card("default", "1")).want(201)
 }
 
 func TestAnAccountIsSetReadAndListed(t *testing.T) {

@@ -23,6 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 	"github.com/drawdown-credits/drawdown/services/internal/past"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
@@ -46,6 +47,10 @@ type Config struct {
 	// Restore reads snapshots of the fold, from which a past point is folded
 	// faster; default none.
 	Restore past.Restore
+
+	// CheckRateCard looks at a well-formed rate card before it is applied, and
+	// says what is wrong with it; nil accepts every one.
+	CheckRateCard catalog.Check
 
 	// Stopped names parts that run in the same process and have stopped, with
 	// the reason; /readyz shows them as degraded. nil means there are none.

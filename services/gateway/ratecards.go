@@ -57,7 +57,7 @@ func (g *Gateway) rateCardRoutes() {
 	register(g, huma.Operation{
 		OperationID: "put-ratecard", Method: http.MethodPut, Path: "/v1/ratecards/{card}", Tags: []string{"Rate cards"},
 		Summary:     "Apply a rate card",
-		Description: "In YAML or JSON. 201 with a new version, 200 when its latest version says the same already.",
+		Description: "In YAML or JSON. 201 with a new version, 200 when its latest version says the same already, 422 when one of its examples is wrong.",
 		RequestBody: g.body(map[string]any{"application/json": events.RateCard{}, "application/yaml": events.RateCard{}}),
 	}, g.putCard)
 	register(g, huma.Operation{
@@ -78,7 +78,7 @@ func cardKey(card string, version int) string {
 }
 
 func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*cardOutput, error) {
-	card, err := parseDocument(in.ContentType, "rate card "+in.Card, in.RawBody, catalog.ParseRateCard)
+	card, err := parseDocument(in.ContentType, "rate card "+in.Card, in.RawBody, g.parseRateCard)
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +98,13 @@ func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*cardOutput, e
 		return &cardOutput{Status: http.StatusOK, Body: stored}, nil
 	}
 	return &cardOutput{Status: http.StatusCreated, Body: stored}, nil
+}
+
+func (g *Gateway) parseRateCard(name string, src []byte) (events.RateCard, error) {
+	if g.CheckRateCard == nil {
+		return catalog.ParseRateCard(name, src)
+	}
+	return catalog.ParseRateCard(name, src, g.CheckRateCard)
 }
 
 func (g *Gateway) getCard(ctx context.Context, in *getCardInput) (*cardOutput, error) {

@@ -81,13 +81,13 @@ func (a *app) planCommand() *cobra.Command {
 
 func (a *app) ratecardCommand() *cobra.Command {
 	apply := &cobra.Command{
-		Use: "apply FILE", Short: "Add a version of a rate card", Example: "  drawdown ratecard apply prices.yaml", Args: cobra.ExactArgs(1),
+		Use: "apply FILE", Short: "Add a version of a rate card whose examples come true", Example: "  drawdown ratecard apply prices.yaml", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			text, err := document(args[0])
 			if err != nil {
 				return err
 			}
-			card, err := catalog.ParseRateCard(filepath.Base(args[0]), text)
+			card, err := catalog.ParseRateCard(filepath.Base(args[0]), text, checkRateCard)
 			if err != nil {
 				return err
 			}
@@ -110,7 +110,7 @@ func (a *app) ratecardCommand() *cobra.Command {
 		Use: "list", Short: "List the rate cards", Example: "  drawdown ratecard list", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.get(c, "/v1/ratecards") },
 	}
-	return parent("ratecard", "Rate cards: what each call costs", apply, show, list)
+	return parent("ratecard", "Rate cards: what each call costs", apply, show, list, a.ratecardTestCommand())
 }
 
 func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte) error {

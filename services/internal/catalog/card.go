@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -9,12 +10,14 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/condition"
 )
 
 // Bounds of a rate card.
 const (
-	rulesMax   = 1000
-	perUnitMax = events.MaxQuantities
+	rulesMax    = 1000
+	perUnitMax  = events.MaxQuantities
+	examplesMax = 100
 )
 
 const (
@@ -27,7 +30,7 @@ const (
 func (r *reader) rateCard(n ast.Node) events.RateCard {
 	var card events.RateCard
 	o := field{r, n, ""}.open("a rate card",
-		[]string{"card", "version", "effective_from", "rounding", "rules"}, []string{"examples"})
+		[]string{"card", "version", "effective_from", "rounding", "rules", "examples"}, nil)
 	o.required("card", aName, func(f field) { card.Card = f.name() })
 	o.optional("version", func(f field) { f.version() })
 	o.optional("effective_from", func(f field) { card.EffectiveFrom = f.time() })
@@ -41,12 +44,13 @@ func (r *reader) rateCard(n ast.Node) events.RateCard {
 			card.Rules = append(card.Rules, element.rule(names))
 		}
 	})
+	o.optional("examples", func(f field) { card.Examples = f.examples() })
 	return card
 }
 
 func (f field) rule(names map[string]bool) events.Rule {
 	var rule events.Rule
-	o := f.open("a rule", []string{"name", "match", "price"}, []string{"examples"})
+	o := f.open("a rule", []string{"name", "match", "price", "examples"}, nil)
 	o.required("name", "the rule's name", func(f field) {
 		var ok bool
 		if rule.Name, ok = f.text("the rule's name", events.MaxStringBytes); ok && names[rule.Name] {
@@ -56,12 +60,13 @@ func (f field) rule(names map[string]bool) events.Rule {
 	})
 	o.optional("match", func(f field) { rule.Match = f.match() })
 	o.required("price", "a price such as {flat: \"1\"}", func(f field) { rule.Price = f.price() })
+	o.optional("examples", func(f field) { rule.Examples = f.examples() })
 	return rule
 }
 
 func (f field) match() events.Match {
 	var match events.Match
-	o := f.open("a match", []string{"operation", "status", "project", "attributes"}, []string{"when"})
+	o := f.open("a match", []string{"operation", "status", "plan", "project", "attributes", "when"}, nil)
 	o.optional("operation", func(f field) {
 		glob, ok := f.text("an operation, where * stands for any characters but / and ** for any", events.MaxStringBytes)
 		if ok && strings.Contains(glob, "***") {
@@ -70,8 +75,10 @@ func (f field) match() events.Match {
 		match.Operation = glob
 	})
 	o.optional("status", func(f field) { match.Status = f.status() })
+	o.optional("plan", func(f field) { match.Plan = f.name() })
 	o.optional("project", func(f field) { match.Project, _ = f.text("a project", events.MaxStringBytes) })
 	o.optional("attributes", func(f field) { match.Attributes = f.attributes() })
+	o.optional("when", func(f field) { match.When = f.condition() })
 	return match
 }
 
@@ -88,6 +95,24 @@ func (f field) status() string {
 	return s
 }
 
+// condition reads and compiles a condition in CEL, which may have several lines.
+func (f field) condition() string {
+	const expected = "a condition in CEL as text"
+	s, ok := f.textOf(expected, condition.MaxBytes, func(c rune) bool { return notText(c) && c != '\n' })
+	if !ok {
+		return ""
+	}
+	_, err := condition.Compile(s)
+	var wrong *condition.Error
+	switch {
+	case errors.As(err, &wrong):
+		f.refuse("%s (line %d, column %d of the condition)", wrong.Detail, wrong.Line, wrong.Column)
+	case err != nil:
+		f.refuse("found %s, which cannot be compiled: %v", clip(s), err)
+	}
+	return s
+}
+
 func (f field) attributes() map[string]string {
 	o := f.open("attributes by name", nil, nil)
 	if n := len(o.fields); n > events.MaxAttributes {
@@ -100,57 +125,18 @@ func (f field) attributes() map[string]string {
 		if !validQuantityName(name) {
 			value.refuse("found the name %s; expected %s", clip(name), aQuantityName)
 		}
-		if s, ok := value.node.(*ast.StringNode); ok && s.Value == "" {
-			attributes[name] = "" // an attribute may be present and empty
-			continue
-		}
-		attributes[name], _ = value.text("the attribute's value as text (quote it)", events.MaxStringBytes)
+		attributes[name] = value.attributeValue()
 	}
 	return attributes
 }
 
-func (f field) price() events.Price {
-	var price events.Price
-	o := f.open("a price", []string{"flat", "per_unit", "package", "min"},
-		[]string{"graduated", "volume", "max", "multiply", "matrix"})
-	if mapping, ok := f.node.(*ast.MappingNode); ok && len(mapping.Values) == 0 {
-		f.refuse("found an empty price; expected flat, per_unit, package or min (a free call is {flat: \"0\"})")
+// attributeValue reads the value of an attribute, which may be empty.
+func (f field) attributeValue() string {
+	if s, ok := f.node.(*ast.StringNode); ok && s.Value == "" {
+		return ""
 	}
-	o.optional("flat", func(f field) { price.Flat = f.credits() })
-	o.optional("per_unit", func(f field) {
-		for _, element := range f.list("per_unit prices", perUnitMax) {
-			price.PerUnit = append(price.PerUnit, element.perUnit())
-		}
-	})
-	o.optional("package", func(f field) { price.Package = f.pack() })
-	o.optional("min", func(f field) { price.Min = f.credits() })
-	return price
-}
-
-func (f field) perUnit() events.PerUnit {
-	var unit events.PerUnit
-	o := f.open("a per_unit price", []string{"quantity", "price", "per"}, nil)
-	o.required("quantity", "the name of a quantity", func(f field) { unit.Quantity = f.quantityName() })
-	o.required("price", aPrice, func(f field) {
-		if price := f.credits(); price != nil {
-			unit.Price = *price
-		}
-	})
-	o.optional("per", func(f field) { unit.Per = f.size() })
-	return unit
-}
-
-func (f field) pack() *events.Package {
-	var pack events.Package
-	o := f.open("a package", []string{"quantity", "size", "price"}, nil)
-	o.required("quantity", "the name of a quantity", func(f field) { pack.Quantity = f.quantityName() })
-	o.required("size", aSize, func(f field) { pack.Size = f.size() })
-	o.required("price", aPrice, func(f field) {
-		if price := f.credits(); price != nil {
-			pack.Price = *price
-		}
-	})
-	return &pack
+	s, _ := f.text("the attribute's value as text (quote it)", events.MaxStringBytes)
+	return s
 }
 
 // credits reads a price: at most 12 places, at most events.MaxCredits.

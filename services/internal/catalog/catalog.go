@@ -73,10 +73,27 @@ func (e *Error) Error() string {
 // Is reports that an Error is events.ErrInvalid.
 func (e *Error) Is(target error) bool { return target == events.ErrInvalid }
 
+// Check looks at a rate card that is well formed, and returns what is wrong with
+// it all the same: problems with path and detail. Lines and columns are filled
+// in.
+type Check func(events.RateCard) []Problem
+
 // ParseRateCard reads a rate card; name is the file's, for messages. A version
-// in the document is ignored: it is assigned on apply. The error is an *Error.
-func ParseRateCard(name string, src []byte) (events.RateCard, error) {
-	return parse(name, src, "a rate card", (*reader).rateCard)
+// in the document is ignored: it is assigned on apply. When it is well formed,
+// each check looks at it. The error is an *Error.
+func ParseRateCard(name string, src []byte, checks ...Check) (events.RateCard, error) {
+	return parse(name, src, "a rate card", func(r *reader, body ast.Node) events.RateCard {
+		card := r.rateCard(body)
+		if len(r.problems) > 0 {
+			return card
+		}
+		for _, check := range checks {
+			for _, p := range check(card) {
+				r.add(at(body, p.Path), p.Path, "%s", p.Detail)
+			}
+		}
+		return card
+	})
 }
 
 // ParsePlan reads a plan; name is the file's, for messages. The error is an

@@ -114,6 +114,11 @@ func (o object) required(key, expected string, read func(field)) {
 	o.add(o.node, o.path+"/"+key, "found nothing; expected %s", expected)
 }
 
+// any reports whether one of keys is there.
+func (o object) any(keys ...string) bool {
+	return slices.ContainsFunc(keys, func(key string) bool { _, ok := o.fields[key]; return ok })
+}
+
 // list returns the elements of a sequence of 1 to most.
 func (f field) list(what string, most int) []field {
 	sequence, ok := f.node.(*ast.SequenceNode)
@@ -134,6 +139,11 @@ func (f field) list(what string, most int) []field {
 
 // text returns a string of 1 to most bytes; expected says what kind of text.
 func (f field) text(expected string, most int) (string, bool) {
+	return f.textOf(expected, most, notText)
+}
+
+// textOf does as text, for text without the characters that bad reports.
+func (f field) textOf(expected string, most int, bad func(rune) bool) (string, bool) {
 	var s string
 	switch n := f.node.(type) {
 	case *ast.StringNode:
@@ -149,7 +159,7 @@ func (f field) text(expected string, most int) (string, bool) {
 		f.refuse("found empty text; expected %s", expected)
 	case len(s) > most:
 		f.refuse("found %d bytes; expected %s of at most %d bytes", len(s), expected, most)
-	case strings.ContainsFunc(s, notText):
+	case strings.ContainsFunc(s, bad):
 		f.refuse("found %s; expected %s without control characters", clip(s), expected)
 	default:
 		return s, true
@@ -183,6 +193,35 @@ func (f field) number(expected string) (string, bool) {
 	}
 	f.refuse("found %s; expected %s", kind(f.node), expected)
 	return "", false
+}
+
+// at returns the node to which a JSON pointer leads from n, or the last one on
+// the way there.
+func at(n ast.Node, pointer string) ast.Node {
+	for _, token := range strings.Split(pointer, "/")[1:] {
+		next := child(n, token)
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	return n
+}
+
+func child(n ast.Node, token string) ast.Node {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		for _, pair := range n.Values {
+			if key, ok := keyText(pair.Key); ok && escapePointer(key) == token {
+				return pair.Value
+			}
+		}
+	case *ast.SequenceNode:
+		if i, err := strconv.Atoi(token); err == nil && i >= 0 && i < len(n.Values) {
+			return n.Values[i]
+		}
+	}
+	return nil
 }
 
 func keyText(n ast.MapKeyNode) (string, bool) {
