@@ -41,6 +41,7 @@ func (g *Gateway) routes() error {
 	g.ingestRoutes()
 	g.planRoutes()
 	g.rateCardRoutes()
+	g.simulateRoutes()
 	g.accountRoutes()
 	g.grantRoutes()
 	g.balanceRoutes()

@@ -129,7 +129,7 @@ func TestAChargeIsExplainedTheSameWhereverItIsFound(t *testing.T) {
 func (w *world) beside(t *testing.T, a gateway.Analytics) *world {
 	t.Helper()
 	other := &world{t: t, server: w.server, nc: w.nc, js: w.js, streams: w.streams, served: make(chan error, 1)}
-	g, err := gateway.New(gateway.Config{NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: w.emitter, Horizon: ages, Analytics: a})
+	g, err := gateway.New(gateway.Config{NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: w.emitter, Horizon: ages, Analytics: a, CompileRateCard: compile})
 	other.ok(err)
 	t.Cleanup(func() { _ = g.Close() })
 	other.serve(g)

@@ -23,8 +23,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 	"github.com/drawdown-credits/drawdown/services/internal/past"
+	"github.com/drawdown-credits/drawdown/services/internal/simulate"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -44,6 +46,9 @@ type Config struct {
 	Emitter   Emitter
 	// Analytics answers history; nil answers it with 503.
 	Analytics Analytics
+	// CompileRateCard makes a rate card rate past usage; nil answers simulations
+	// with 501.
+	CompileRateCard func(events.RateCard) (simulate.Rate, error)
 	// Restore reads snapshots of the fold, from which a past point is folded
 	// faster; default none.
 	Restore past.Restore

@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/explain"
 )
@@ -21,6 +22,10 @@ type Analytics interface {
 	Ledger(ctx context.Context, account string, cursor uint64, limit int) (analytics.Page, error)
 	// Usage sums an account's calls in [from, to); a zero time is no bound.
 	Usage(ctx context.Context, account string, from, to time.Time, by analytics.GroupBy) ([]analytics.UsageRow, error)
+	// CountEvents counts the usage events of a span, and Events visits them,
+	// account by account.
+	CountEvents(ctx context.Context, s analytics.Span) (uint64, error)
+	Events(ctx context.Context, s analytics.Span, visit func(u events.Usage, charged events.Credits) error) error
 	// Where the charge of a usage event stands.
 	explain.Analytics
 }

@@ -24,7 +24,7 @@ const (
 )
 
 // longRoutes may take long.
-var longRoutes = map[string]bool{"GET " + routeExplain: true, "GET " + routeBalance: true}
+var longRoutes = map[string]bool{"GET " + routeExplain: true, "GET " + routeBalance: true, "POST " + routeSimulate: true}
 
 type answerKey struct{}
 

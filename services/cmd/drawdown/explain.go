@@ -106,6 +106,9 @@ func chargeRows(c explain.Charge) [][]any {
 	if c.Rounding != "" {
 		rows = append(rows, []any{"rounding", string(c.Rounding) + ", to the micro-credit, once"})
 	}
+	for i, t := range c.Tiers {
+		rows = append(rows, []any{first(i, "counted"), fmt.Sprintf("%s %s, after %s used since %s (%s)", t.Amount, t.Quantity, t.Before, when(t.Period), t.Part)})
+	}
 	for i, d := range c.Draws {
 		rows = append(rows, []any{first(i, "drawn from"), fmt.Sprintf("%s: %s, which left %s", d.Grant, d.Amount, d.Left)})
 	}

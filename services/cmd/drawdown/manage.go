@@ -110,7 +110,7 @@ func (a *app) ratecardCommand() *cobra.Command {
 		Use: "list", Short: "List the rate cards", Example: "  drawdown ratecard list", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return a.get(c, "/v1/ratecards") },
 	}
-	return parent("ratecard", "Rate cards: what each call costs", apply, show, list, a.ratecardTestCommand())
+	return parent("ratecard", "Rate cards: what each call costs", apply, show, list, a.ratecardTestCommand(), a.simulateCommand())
 }
 
 func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte) error {

@@ -42,25 +42,25 @@ func ruleOf(card events.RateCard, name string) *events.Rule {
 // "4808 / 1000 × 0.15" and "0.01" of "0.01 + 4808 / 1000 × 0.15 = 0.7312";
 // nil when there is one.
 func Terms(arithmetic string) []string {
-	sum, _, _ := strings.Cut(arithmetic, " → ")
-	sum, _, _ = strings.Cut(sum, " = ")
 	var terms []string
 	depth, begin := 0, 0
-	for i := range len(sum) {
-		switch sum[i] {
-		case '(':
+	for i := range len(arithmetic) {
+		rest := arithmetic[i:]
+		switch {
+		case rest[0] == '(':
 			depth++
-		case ')':
+		case rest[0] == ')':
 			depth--
-		case '+':
-			if depth == 0 {
-				terms = append(terms, strings.TrimSpace(sum[begin:i]))
-				begin = i + 1
+		case depth > 0:
+		case strings.HasPrefix(rest, " + "):
+			terms = append(terms, arithmetic[begin:i])
+			begin = i + len(" + ")
+		case strings.HasPrefix(rest, " = "), strings.HasPrefix(rest, " → "):
+			if len(terms) == 0 {
+				return nil
 			}
+			return append(terms, arithmetic[begin:i])
 		}
 	}
-	if len(terms) == 0 {
-		return nil
-	}
-	return append(terms, strings.TrimSpace(sum[begin:]))
+	return nil
 }

@@ -18,6 +18,7 @@ func TestTerms(t *testing.T) {
 		"what is rounded is not a term":          {"0.01 + 220 / 3 × 0.1 = 7.3433… → 7.343333 (half_up)", []string{"0.01", "220 / 3 × 0.1"}},
 		"a sum in brackets stays whole":          {"0.25 + ceil((1 + 2) / 3) × 1 = 1.25", []string{"0.25", "ceil((1 + 2) / 3) × 1"}},
 		"a minimum behind the sum is not a term": {"0.01 + 1 / 1000 × 0.15 = 0.01015; max(0.01015, min 0.02) = 0.02", []string{"0.01", "1 / 1000 × 0.15"}},
+		"text in brackets is text":               {"500 / 1000 × 3 (a + b = c, eu) + 1 × 0.5 (requests 0 to 1) = 2", []string{"500 / 1000 × 3 (a + b = c, eu)", "1 × 0.5 (requests 0 to 1)"}},
 		"a minimum of one part is not a sum":     {"max(0.01, min 0.02) = 0.02", nil},
 	} {
 		if got := explain.Terms(c.arithmetic); !slices.Equal(got, c.want) {

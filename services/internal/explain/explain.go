@@ -73,6 +73,9 @@ type Charge struct {
 	Arithmetic string          `json:"arithmetic"`
 	Terms      []string        `json:"terms,omitempty"`
 	Rounding   events.Rounding `json:"rounding,omitzero" doc:"The card's rule, applied once."`
+	// Tiers are the counters that it moved: what the account had used before in
+	// its billing period decided the tier.
+	Tiers []events.Tier `json:"tiers,omitempty"`
 
 	Ledger Place `json:"ledger"`
 	// Draws are the grants it drew from, in order, and what each had left.
@@ -305,7 +308,7 @@ func (x Explainer) explain(ctx context.Context, entry events.Entry, recorded tim
 	d := entry.Debit
 	c.Ledger.RecordedAt = recorded.UTC()
 	c.Amount, c.Card, c.Version, c.Rule = d.Amount, d.Card, d.Version, d.Rule
-	c.Arithmetic, c.Terms = d.Arithmetic, Terms(d.Arithmetic)
+	c.Arithmetic, c.Terms, c.Tiers = d.Arithmetic, Terms(d.Arithmetic), d.Tiers
 	if card, ok := x.card(ctx, d.Card, d.Version); ok {
 		c.Rounding, c.Definition = roundingOf(card), ruleOf(card, d.Rule)
 	}

@@ -126,7 +126,9 @@ func (w *world) history(seed uint64) {
 		account := fmt.Sprintf("account-%d", random.IntN(5))
 		switch random.IntN(8) {
 		case 0:
-			expires := func(g *events.Grant) { g.ExpiresAt = time.Now().Add(time.Duration(20+random.IntN(400)) * time.Millisecond) }
+			expires := func(g *events.Grant) {
+				g.ExpiresAt = time.Now().Add(time.Duration(20+random.IntN(400)) * time.Millisecond)
+			}
 			w.command(grant(account, fmt.Sprintf("g%d", i), "7.5", expires))
 		case 1:
 			w.command(grant(account, fmt.Sprintf("g%d", i), "30"))

@@ -1,0 +1,92 @@
+package analytics
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// Span is a part of all usage: what happened since a time, to one account or to
+// all, as far as the ledger says through a sequence.
+type Span struct {
+	Account string // empty: all
+	Since   time.Time
+	Through uint64
+}
+
+func (s Span) where() (string, []any) {
+	where, args := "WHERE time >= fromUnixTimestamp64Micro(?) AND ledger_seq <= ?", []any{s.Since.UnixMicro(), s.Through}
+	if s.Account != "" {
+		where, args = where+" AND account = ?", append(args, s.Account)
+	}
+	return where, args
+}
+
+// CountEvents counts the usage events of a span.
+func (db *DB) CountEvents(ctx context.Context, s Span) (uint64, error) {
+	where, args := s.where()
+	var n uint64
+	if err := db.conn.QueryRow(ctx, "SELECT count() FROM usage_events "+where, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count usage events: %w", err)
+	}
+	return n, nil
+}
+
+// Events calls visit with the usage events of a span and what each cost: account
+// by account, each in the order of its events' own time. It ends early with the
+// error of visit.
+func (db *DB) Events(ctx context.Context, s Span, visit func(u events.Usage, charged events.Credits) error) error {
+	where, args := s.where()
+	rows, err := db.conn.Query(ctx, `SELECT source, id, account, time, operation, status, project, key,
+		mapKeys(quantities), arrayMap(q -> toString(q), mapValues(quantities)), mapKeys(attributes), mapValues(attributes), amount_uc
+		FROM usage_events `+where+" ORDER BY account, time, ledger_seq, entry_index", args...)
+	if err != nil {
+		return fmt.Errorf("read usage events: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var u events.Usage
+		var status uint16
+		var amount int64
+		var names, values, keys, texts []string
+		err := rows.Scan(&u.Source, &u.ID, &u.Account, &u.Time, &u.Data.Operation, &status, &u.Data.Project, &u.Data.Key,
+			&names, &values, &keys, &texts, &amount)
+		if err != nil {
+			return fmt.Errorf("read usage events: %w", err)
+		}
+		u.Data.Status = int(status)
+		if u.Data.Quantities, err = quantities(names, values); err != nil {
+			return fmt.Errorf("read usage event %s of %s: %w", u.ID, u.Source, err)
+		}
+		if len(keys) > 0 {
+			u.Data.Attributes = make(map[string]string, len(keys))
+			for i, key := range keys {
+				u.Data.Attributes[key] = texts[i]
+			}
+		}
+		if err := visit(u, events.Credits(amount)); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read usage events: %w", err)
+	}
+	return nil
+}
+
+func quantities(names, values []string) (map[string]events.Quantity, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	all := make(map[string]events.Quantity, len(names))
+	for i, name := range names {
+		q, err := events.ParseQuantity(values[i])
+		if err != nil {
+			return nil, err
+		}
+		all[name] = q
+	}
+	return all, nil
+}
