@@ -102,7 +102,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 func TestABrokenDocumentIsRefusedWithEachFaultAndItsLine(t *testing.T) {
 	t.Parallel()
 	w := start(t)
-	body := "card: default\nrules:\n  - name: all\n    price: {flat: \"-1\"}\n  - name: more\n    price: {graduated: {}}\n"
+	body := "card: default\nrules:\n  - name: all\n    price: {flat: \"-1\"}\n  - name: more\n    price: {gradual: {}}\n"
 	p := w.call("PUT", "/v1/ratecards/default", body, "Content-Type", "application/yaml").want(422).problem()
 	if len(p.Errors) != 2 || p.Errors[0].Line != 4 || p.Errors[1].Line != 6 || p.Errors[0].Column == 0 ||
 		p.Errors[0].Path != "/rules/0/price/flat" || p.Errors[0].Detail == "" {
