@@ -104,8 +104,15 @@ type Grant struct {
 	// EffectiveAt is when it may first be drawn; default when it is recorded.
 	EffectiveAt time.Time `json:"effective_at,omitzero"`
 	// ExpiresAt is when it may no longer be drawn; zero means never.
-	ExpiresAt time.Time   `json:"expires_at,omitzero"`
-	Source    GrantSource `json:"source,omitzero"` // default prepaid
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	// Recurrence is the length of a period, as Terms.Period writes it. At the
+	// start of each, counted from EffectiveAt, what is left is lost or rolled
+	// over and Amount is granted again.
+	Recurrence string `json:"recurrence,omitzero"`
+	// Rollover is what is kept at each recurrence or, without one, when a new
+	// period of the account follows one that ended.
+	Rollover *Rollover   `json:"rollover,omitzero"`
+	Source   GrantSource `json:"source,omitzero"` // default prepaid
 	CostBasis *CostBasis  `json:"cost_basis,omitzero"`
 	Note      string      `json:"note,omitzero"` // at most 512 bytes
 }

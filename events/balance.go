@@ -75,6 +75,7 @@ type GrantBalance struct {
 	Priority    uint8       `json:"priority"`
 	EffectiveAt time.Time   `json:"effective_at"`
 	ExpiresAt   time.Time   `json:"expires_at,omitzero"`
+	RecursAt    time.Time   `json:"recurs_at,omitzero"` // when it is next granted again
 	Source      GrantSource `json:"source"`
 }
 

@@ -125,6 +125,14 @@ func checkGrant(g events.Grant) (faults []Fault) {
 	case !g.ExpiresAt.IsZero() && !g.EffectiveAt.IsZero() && !g.ExpiresAt.After(g.EffectiveAt):
 		wrong("/expires_at", "found %s; expected a time after effective_at", g.ExpiresAt.Format(time.RFC3339))
 	}
+	if _, _, err := events.ParsePeriod(g.Recurrence); g.Recurrence != "" && err != nil {
+		wrong("/recurrence", "found %q; expected day, week, month, year or a duration such as PT1H, from PT1M to PT8784H", clip(g.Recurrence))
+	}
+	if r := g.Rollover; r != nil && (r.Max <= 0 || r.Max > events.MaxCredits) {
+		wrong("/rollover/max", "found %s; expected credits above 0, at most %s", r.Max, events.MaxCredits)
+	} else if r != nil && (r.Min < 0 || r.Min > r.Max || r.Min > g.Amount) {
+		wrong("/rollover/min", "found %s; expected 0 to the lower of max and the grant's amount", r.Min)
+	}
 	if basis := g.CostBasis; basis != nil && !validCurrency(basis.Currency) {
 		wrong("/cost_basis/currency", "found %q; expected three capital letters, such as USD", clip(basis.Currency))
 	}

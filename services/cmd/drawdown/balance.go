@@ -61,9 +61,9 @@ func (a *app) printBalance(b events.Balance) {
 	rows = append(rows, []any{"ledger sequence", fmt.Sprintf("%d, %s", b.Sequence, when(b.At))})
 	table(a.out, rows...)
 	if len(b.Grants) > 0 {
-		grants := [][]any{{"\nGRANT", "REMAINING", "OF", "PRIORITY", "EXPIRES"}}
+		grants := [][]any{{"\nGRANT", "REMAINING", "OF", "PRIORITY", "EXPIRES", "AGAIN"}}
 		for _, g := range b.Grants {
-			grants = append(grants, []any{g.ID, g.Remaining, g.Amount, g.Priority, when(g.ExpiresAt)})
+			grants = append(grants, []any{g.ID, g.Remaining, g.Amount, g.Priority, when(g.ExpiresAt), when(g.RecursAt)})
 		}
 		table(a.out, grants...)
 	}

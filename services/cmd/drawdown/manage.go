@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -189,23 +190,30 @@ func (a *app) grantCommand() *cobra.Command {
 }
 
 func (a *app) grantAddCommand() *cobra.Command {
-	var id, source, effective, expires, note string
+	var id, source, effective, expires, recurrence, rolloverMin, rolloverMax, note string
 	var priority uint8
 	add := &cobra.Command{
 		Use: "add ACCOUNT AMOUNT", Short: "Grant credits to an account", Args: cobra.ExactArgs(2),
 		Long: `Grant credits to an account. The id makes it safe to repeat: the same grant
 again changes nothing. Without --id a new one is made, and repeating the
 command grants again.`,
-		Example: "  drawdown grant add acme 500 --id invoice-1042 --expires 2027-12-31T00:00:00Z",
+		Example: "  drawdown grant add acme 500 --id invoice-1042 --expires 2027-12-31T00:00:00Z\n" +
+			"  drawdown grant add acme 100 --id daily --recurrence day --rollover-max 50",
 		RunE: func(c *cobra.Command, args []string) error {
 			grant := map[string]any{"id": id, "amount": args[1]}
 			if id == "" {
 				grant["id"] = "cli-" + time.Now().UTC().Format("20060102T150405.000000000Z")
 			}
-			for name, value := range map[string]string{"source": source, "effective_at": effective, "expires_at": expires, "note": note} {
+			for name, value := range map[string]string{"source": source, "effective_at": effective, "expires_at": expires, "recurrence": recurrence, "note": note} {
 				if value != "" {
 					grant[name] = value
 				}
+			}
+			if rolloverMin != "" && rolloverMax == "" {
+				return usageError("--rollover-min says how much is kept at least: expected --rollover-max beside it")
+			}
+			if rolloverMax != "" {
+				grant["rollover"] = map[string]string{"min": cmp.Or(rolloverMin, "0"), "max": rolloverMax}
 			}
 			if c.Flags().Changed("priority") {
 				grant["priority"] = priority
@@ -217,6 +225,9 @@ command grants again.`,
 	add.Flags().StringVar(&source, "source", "", "prepaid, promo, top_up or adjustment; default prepaid")
 	add.Flags().StringVar(&effective, "effective", "", "when it may first be drawn, RFC 3339; default now")
 	add.Flags().StringVar(&expires, "expires", "", "when it ends, RFC 3339; default never")
+	add.Flags().StringVar(&recurrence, "recurrence", "", "granted again each day, week, month, year or PT…H…M…S; what is left then is lost")
+	add.Flags().StringVar(&rolloverMax, "rollover-max", "", "the most that is kept at a recurrence or, without one, at a new period")
+	add.Flags().StringVar(&rolloverMin, "rollover-min", "", "the least that is kept then; default 0")
 	add.Flags().Uint8Var(&priority, "priority", events.DefaultPriority, "0 to 255; a lower one is drawn first")
 	add.Flags().StringVar(&note, "note", "", "for people")
 	return add

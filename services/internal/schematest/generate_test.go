@@ -103,6 +103,10 @@ func priority(t *rapid.T) *uint8 {
 func grant(t *rapid.T) events.Grant {
 	g := events.Grant{ID: grantIDs.Draw(t, "id"), Amount: amount(t), Priority: priority(t), Note: rapid.OneOf(rapid.Just(""), texts).Draw(t, "note"),
 		CostBasis: maybe(t, func(t *rapid.T) events.CostBasis { return events.CostBasis{Currency: "USD", Price: quantity(t)} })}
+	g.Rollover = maybe(t, rollover)
+	if rapid.Bool().Draw(t, "recurs") {
+		g.Recurrence = rapid.SampledFrom([]string{"day", "month", "PT1H30M"}).Draw(t, "recurrence")
+	}
 	if rapid.Bool().Draw(t, "timed") {
 		g.EffectiveAt, g.ExpiresAt, g.Source = instant(t), instant(t), grantSources.Draw(t, "source")
 	}
@@ -295,7 +299,7 @@ func balance(t *rapid.T) events.Balance {
 			g := events.GrantBalance{ID: grantIDs.Draw(t, "id"), Amount: amount(t), Remaining: amount(t), Priority: rapid.Uint8().Draw(t, "priority"),
 				EffectiveAt: instant(t), Source: grantSources.Draw(t, "source")}
 			if rapid.Bool().Draw(t, "expires") {
-				g.ExpiresAt = instant(t)
+				g.ExpiresAt, g.RecursAt = instant(t), instant(t)
 			}
 			return g
 		}),

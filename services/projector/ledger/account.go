@@ -21,6 +21,7 @@ type account struct {
 	active   queue[*grant, byDraw]
 	expiring queue[*grant, byExpiry]    // the active ones that expire
 	pending  queue[*grant, byEffective] // not yet active
+	renewing *renewing                  // those of them that change at a boundary; mostly nil
 	issued   uint64                     // grants ever issued
 
 	holds *holds // nil until one was placed
@@ -56,6 +57,7 @@ type step struct {
 	entry    events.Entry // by value: a pointer would put every entry on the heap
 	now      micros       // the account's time
 	prorated bool         // the period that this entry starts is granted its share
+	follows  bool         // the period that starts next follows one that ended
 	cause    *events.Cause
 	postings []Posting
 }

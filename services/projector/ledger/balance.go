@@ -33,15 +33,19 @@ func (a *account) balance() events.Balance {
 		b.Next = &events.NextPlan{Plan: a.waiting.Plan, At: a.cycle.end.time()}
 	}
 	b.Grants = a.openGrants()
-	b.MoreGrants = len(a.active) + len(a.pending) - len(b.Grants)
+	b.MoreGrants = a.open() - len(b.Grants)
 	b.Holds, b.MoreHolds = a.holds.list()
 	return b
 }
 
+// open is how many grants are open.
+func (a *account) open() int { return len(a.active) + len(a.renewing.asleep()) + len(a.pending) }
+
 // openGrants returns the first open grants: the active ones in draw order, then
-// the pending ones in the order they take effect.
+// those that are spent until they are renewed, then the pending ones in the
+// order they take effect.
 func (a *account) openGrants() []events.GrantBalance {
-	count := min(len(a.active)+len(a.pending), events.BalanceGrantsMax)
+	count := min(a.open(), events.BalanceGrantsMax)
 	if count == 0 {
 		return nil
 	}
@@ -52,11 +56,12 @@ func (a *account) openGrants() []events.GrantBalance {
 		}
 		grants = append(grants, events.GrantBalance{
 			ID: g.id, Amount: g.amount, Remaining: g.remaining, Priority: g.priority,
-			EffectiveAt: g.effective.time(), ExpiresAt: g.expires.time(), Source: g.source,
+			EffectiveAt: g.effective.time(), ExpiresAt: g.expires.time(), RecursAt: g.recursAt().time(), Source: g.source,
 		})
 		return true
 	}
 	a.active.inOrder()(add)
+	a.renewing.asleep().inOrder()(add)
 	a.pending.inOrder()(add)
 	return grants
 }

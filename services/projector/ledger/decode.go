@@ -174,6 +174,9 @@ func (d *stateDecoder) finish(a *account, due micros) {
 		a.drawable += g.remaining
 		a.watchExpiry(g)
 	}
+	for _, g := range a.renewing.asleep() {
+		a.watchExpiry(g)
+	}
 	a.overage = a.charged - a.drawn - a.forgiven
 	d.check(a.overage >= 0 && a.drawable >= 0 && (a.overage == 0 || a.drawable == 0), "totals of an account")
 	d.check(a.settings != nil || a.cycle == nil && !a.terms.period.some(), "periods of an account")
@@ -261,7 +264,13 @@ func (d *stateDecoder) openGrants(a *account) {
 			a.pending.push(g)
 			continue
 		}
+		if g.renewal != nil {
+			a.enqueueRenewal(g)
+		}
 		a.active.push(g)
+		if g.remaining == 0 {
+			a.rest(g)
+		}
 	}
 	d.check(left == 0, "totals of an account")
 }
@@ -273,7 +282,7 @@ func (d *stateDecoder) grant(a *account, g *grant) byte {
 	g.id = d.text()
 	g.amount = d.credits()
 	g.remaining = g.amount - d.credits()
-	d.check(g.amount <= events.MaxCredits && g.remaining > 0, "amount of a grant")
+	d.check(g.amount <= 2*events.MaxCredits && g.remaining >= 0, "amount of a grant")
 	g.effective, g.expires = a.clock.now+micros(d.varint()), never
 	if flags&grantExpires != 0 {
 		g.expires = g.effective + micros(d.varint())
@@ -287,6 +296,12 @@ func (d *stateDecoder) grant(a *account, g *grant) byte {
 		copy(f.content[:], d.bytes(len(f.content)))
 		d.check(f.content != (digest{}), "content of a grant")
 	}
+	if flags&grantRenews != 0 {
+		g.renewal = d.renewal(a.clock.now, flags&grantRecurs != 0)
+	}
+	d.check(flags&(grantRenews|grantRecurs) != grantRecurs, "flags of a grant")
+	d.check(flags&(grantPending|grantRecurs) != grantPending|grantRecurs, "flags of a grant")
+	d.check(g.remaining > 0 || flags&grantPending == 0 && g.renews(), "amount of a grant")
 	if d.err != nil {
 		return flags
 	}
@@ -296,6 +311,21 @@ func (d *stateDecoder) grant(a *account, g *grant) byte {
 	d.check(!twice, "id of a grant")
 	d.state.known[key] = f
 	return flags
+}
+
+func (d *stateDecoder) renewal(now micros, recurs bool) *renewal {
+	r := &renewal{next: never, index: -1}
+	r.every.months, r.every.length = int(d.uvarint()), micros(d.uvarint())
+	r.amount = d.credits()
+	r.rollover = rollover{min: d.credits(), max: d.credits()}
+	if recurs {
+		r.next = now + micros(d.varint())
+		d.check(r.next != never && r.every.some(), "recurrence of a grant")
+	}
+	sound := r.every.sound() && r.rollover.sound(events.MaxCredits) && (r.every.some() || r.rollover.some()) &&
+		r.amount > 0 && r.amount <= events.MaxCredits
+	d.check(sound, "recurrence of a grant")
+	return r
 }
 
 func (d *stateDecoder) cycle(a *account, flags uint64) {

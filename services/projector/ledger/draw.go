@@ -60,7 +60,11 @@ func (x *step) draw(p *Posting, g *grant, limit events.Credits) events.Credits {
 	a.drawn += amount
 	p.Drawn += amount
 	p.Draws = append(p.Draws, Draw{Grant: g.id, Amount: amount, Left: g.remaining})
-	if g.remaining == 0 {
+	switch {
+	case g.remaining > 0:
+	case g.renews():
+		a.rest(g)
+	default:
 		x.close(g, spent)
 	}
 	return amount
@@ -73,20 +77,22 @@ func (x *step) takeEffect(p *Posting, g *grant) {
 	a.drawable += g.remaining
 	a.active.push(g)
 	a.watchExpiry(g)
-	if repaid := min(a.overage, g.remaining); repaid > 0 {
-		a.overage -= x.draw(p, g, repaid)
-	}
+	a.watchRenewal(g, microsOf(p.At))
 	if a.cycle != nil && a.cycle.running {
 		a.cycle.granted += g.amount
 	}
-	a.topped = a.drawable
-	a.rebase()
+	x.repay(p, g)
 }
 
 // close takes an active grant out of the account and remembers how it ended.
 func (x *step) close(g *grant, how ending) {
 	a := x.account
-	a.active.remove(int(g.index))
+	if g.rests() {
+		a.renewing.resting.remove(int(g.index))
+	} else {
+		a.active.remove(int(g.index))
+	}
+	a.unwatchRenewal(g)
 	if g.expiryIndex >= 0 {
 		a.expiring.remove(int(g.expiryIndex))
 	}

@@ -35,6 +35,8 @@ const (
 	grantPending = 1 << iota
 	grantExpires
 	grantContent // has a digest: a command issued it
+	grantRenews  // has a renewal
+	grantRecurs  // which has a next recurrence
 	grantFlags   = 1<<iota - 1
 )
 
@@ -230,7 +232,7 @@ func (e *stateEncoder) termsOf(t *terms) {
 }
 
 func (e *stateEncoder) openGrants(s *State, a *account) {
-	e.grants = append(append(e.grants[:0], a.active...), a.pending...)
+	e.grants = append(append(append(e.grants[:0], a.active...), a.pending...), a.renewing.asleep()...)
 	slices.SortFunc(e.grants, func(g, h *grant) int { return cmp.Compare(g.order, h.order) })
 	e.uvarint(a.issued)
 	e.uvarint(uint64(len(e.grants)))
@@ -255,6 +257,12 @@ func (e *stateEncoder) grant(g *grant, content digest, pending bool, now micros)
 	if content != (digest{}) {
 		flags |= grantContent
 	}
+	if g.renewal != nil {
+		flags |= grantRenews
+	}
+	if g.recursAt() != never {
+		flags |= grantRecurs
+	}
 	e.byte(flags)
 	e.text(g.id)
 	e.uvarint(uint64(g.amount))
@@ -267,6 +275,20 @@ func (e *stateEncoder) grant(g *grant, content digest, pending bool, now micros)
 	e.byte(g.priority)
 	if content != (digest{}) {
 		e.bytes(content[:])
+	}
+	if g.renewal != nil {
+		e.renewal(g.renewal, now)
+	}
+}
+
+func (e *stateEncoder) renewal(r *renewal, now micros) {
+	e.uvarint(uint64(r.every.months))
+	e.uvarint(uint64(r.every.length))
+	e.uvarint(uint64(r.amount))
+	e.uvarint(uint64(r.rollover.min))
+	e.uvarint(uint64(r.rollover.max))
+	if r.next != never {
+		e.varint(int64(r.next - now))
 	}
 }
 

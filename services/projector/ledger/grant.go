@@ -12,8 +12,9 @@ import (
 type grant struct {
 	id                 string
 	amount, remaining  events.Credits
-	effective, expires micros // expires is never for one that does not
-	order              uint64 // among the account's grants
+	effective, expires micros   // expires is never for one that does not
+	renewal            *renewal // nil for a grant that no boundary changes
+	order              uint64   // among the account's grants
 	source             events.GrantSource
 	priority           uint8
 	index              int32 // in account.active, or in account.pending
@@ -57,7 +58,7 @@ func (x *step) grant(content *events.Grant) events.Decision {
 	}
 	g := &grant{
 		id: content.ID, amount: content.Amount, effective: x.now, expires: never,
-		source: sourceOf(content), priority: priorityOf(content.Priority),
+		source: sourceOf(content), priority: priorityOf(content.Priority), renewal: renewalOf(content),
 	}
 	if !content.EffectiveAt.IsZero() {
 		g.effective = microsOf(content.EffectiveAt)
@@ -138,8 +139,13 @@ func checkGrant(g *events.Grant) string {
 		return "expires_at: expected a time after effective_at"
 	case len(g.Note) > noteMax:
 		return "note: expected at most 512 bytes"
+	case g.Recurrence != "" && !parses(g.Recurrence):
+		return "recurrence: expected day, week, month, year, or PT…H…M…S of 1 minute to 366 days"
 	case g.CostBasis != nil && !validCurrency(g.CostBasis.Currency):
 		return "cost_basis: expected a currency such as USD"
+	}
+	if fault := checkRollover(g.Rollover, g.Amount); fault != "" {
+		return fault
 	}
 	switch sourceOf(g) {
 	case events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment:
@@ -195,6 +201,10 @@ func contentDigest(g *events.Grant) digest {
 	b = binary.AppendVarint(b, int64(microsOf(g.ExpiresAt)))
 	text(string(sourceOf(g)))
 	text(g.Note)
+	text(g.Recurrence)
+	rollover := rolloverOf(g.Rollover)
+	b = binary.AppendVarint(b, int64(rollover.min))
+	b = binary.AppendVarint(b, int64(rollover.max))
 	if g.CostBasis != nil {
 		text(g.CostBasis.Currency)
 		text(g.CostBasis.Price.String())

@@ -41,7 +41,7 @@ func (a *naiveAccount) overage() events.Credits {
 func (a *naiveAccount) balance() events.Balance {
 	b := events.Balance{
 		Account: a.id, Available: a.available(), Held: a.held(), Overage: a.overage(),
-		Granted:   a.sum(func(g *naiveGrant) events.Credits { return g.Amount - g.movedIn }),
+		Granted:   a.sum(func(g *naiveGrant) events.Credits { return g.granted }),
 		Remaining: a.sum((*naiveGrant).left),
 		Drawn:     a.sum(func(g *naiveGrant) events.Credits { return g.drawn }),
 		Expired:   a.sum(func(g *naiveGrant) events.Credits { return g.expired }),
@@ -72,7 +72,7 @@ func (a *naiveAccount) balance() events.Balance {
 		}
 	}
 	slices.SortStableFunc(pending, func(g, h *naiveGrant) int { return g.EffectiveAt.Compare(h.EffectiveAt) })
-	for _, g := range append(open, pending...) {
+	for _, g := range slices.Concat(open, a.resting(), pending) {
 		listed := g.GrantBalance
 		listed.Remaining = g.left()
 		b.Grants = append(b.Grants, listed)

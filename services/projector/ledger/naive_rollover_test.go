@@ -94,9 +94,9 @@ func (a *naiveAccount) rollOver(id string, cause events.Cause) {
 	a.carried = &naiveGrant{GrantBalance: events.GrantBalance{
 		ID: id + ":rollover", Amount: carried, Priority: planPriority(a.terms),
 		EffectiveAt: a.period.Start, ExpiresAt: a.period.End, Source: events.SourcePlan,
-	}, movedIn: min(left, carried)}
+	}, granted: max(0, carried-left), movedIn: min(left, carried)}
 	a.grants = append(a.grants, a.carried)
-	a.activate(a.carried)
+	a.activate(a.carried, a.period.Start)
 	a.evaluate(cause)
 }
 

@@ -45,18 +45,28 @@ type naiveAccount struct {
 	planGrant *naiveGrant
 	carried   *naiveGrant      // into the running period, beside the plan's grant
 	carry     *events.Rollover // at the end of the running period
+	follows   bool             // the next period follows one that ended
 }
 
 type naiveGrant struct {
 	events.GrantBalance
 	active                 bool
 	drawn, expired, voided events.Credits
+	granted                events.Credits // anew
 	movedIn, movedOut      events.Credits // by rollover
 	isVoid, forgotten      bool
+	hasExpired             bool
+	content                events.Grant // of one that a command issued
 }
 
 func (g *naiveGrant) left() events.Credits {
-	return g.Amount - g.drawn - g.expired - g.voided - g.movedOut
+	return g.granted + g.movedIn - g.drawn - g.expired - g.voided - g.movedOut
+}
+
+// isOpen reports whether an active grant has something left or coming.
+func (g *naiveGrant) isOpen() bool {
+	comes := !g.RecursAt.IsZero() || g.content.Recurrence == "" && g.content.Rollover != nil && g.content.Rollover.Min > 0
+	return g.active && !g.isVoid && !g.hasExpired && (g.left() > 0 || comes)
 }
 
 func newNaive() *naive {
@@ -191,17 +201,18 @@ func (a *naiveAccount) issue(g events.Grant) string {
 	issued := &naiveGrant{GrantBalance: events.GrantBalance{
 		ID: g.ID, Amount: g.Amount, Priority: *g.Priority,
 		EffectiveAt: g.EffectiveAt, ExpiresAt: g.ExpiresAt, Source: g.Source,
-	}}
+	}, granted: g.Amount, content: g}
 	a.grants = append(a.grants, issued)
 	a.began = true
 	if !g.EffectiveAt.After(a.now) {
-		a.activate(issued)
+		a.activate(issued, a.now)
 	}
 	return "applied"
 }
 
-func (a *naiveAccount) activate(g *naiveGrant) {
+func (a *naiveAccount) activate(g *naiveGrant, at time.Time) {
 	g.active = true
+	g.recurBehind(at)
 	a.cover()
 	if a.period != nil {
 		a.period.Granted += g.Amount
@@ -215,10 +226,10 @@ func (a *naiveAccount) void(id string) string {
 		case g.ID != id || g.forgotten:
 		case g.isVoid:
 			return "refused already_void"
-		case g.left() == 0:
-			return "refused spent"
 		case !g.active:
 			return "refused invalid"
+		case !g.isOpen():
+			return "refused spent"
 		default:
 			g.isVoid, g.voided = true, g.left()
 			return "applied"

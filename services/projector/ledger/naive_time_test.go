@@ -22,10 +22,13 @@ func (n *naive) pass(a *naiveAccount, cause events.Cause) {
 		var all []due
 		for _, g := range a.grants {
 			switch {
-			case g.active && g.left() > 0 && !g.ExpiresAt.IsZero() && (a.carry == nil || g != a.planGrant && g != a.carried):
-				all = append(all, due{g.ExpiresAt, 0, func(time.Time) { g.expired = g.left(); a.evaluate(cause) }})
+			case g.isOpen() && !g.ExpiresAt.IsZero() && (a.carry == nil || g != a.planGrant && g != a.carried):
+				all = append(all, due{g.ExpiresAt, 0, func(time.Time) { g.hasExpired = true; g.expired += g.left(); a.evaluate(cause) }})
 			case !g.active:
-				all = append(all, due{g.EffectiveAt, 3, func(time.Time) { a.activate(g); a.evaluate(cause) }})
+				all = append(all, due{g.EffectiveAt, 4, func(at time.Time) { a.activate(g, at); a.evaluate(cause) }})
+			}
+			if g.isOpen() && !g.RecursAt.IsZero() {
+				all = append(all, due{g.RecursAt, 1, func(at time.Time) { a.recur(g, at, cause) }})
 			}
 		}
 		for _, h := range a.holds {
@@ -34,9 +37,9 @@ func (n *naive) pass(a *naiveAccount, cause events.Cause) {
 			}
 		}
 		if a.period != nil {
-			all = append(all, due{a.period.End, 1, func(at time.Time) { n.endPeriod(a, at, cause) }})
+			all = append(all, due{a.period.End, 2, func(at time.Time) { n.endPeriod(a, at, cause) }})
 		} else if !a.starts.IsZero() {
-			all = append(all, due{a.starts, 2, func(at time.Time) { a.startPeriod(at, cause) }})
+			all = append(all, due{a.starts, 3, func(at time.Time) { a.startPeriod(at, cause) }})
 		}
 		all = slices.DeleteFunc(all, func(d due) bool { return d.at.After(a.now) })
 		if len(all) == 0 {
@@ -63,6 +66,8 @@ func (n *naive) endPeriod(a *naiveAccount, at time.Time, cause events.Cause) {
 	}
 	if a.starts.IsZero() || a.starts.After(a.now) {
 		a.expireOfPeriod(cause)
+	} else {
+		a.follows = true
 	}
 }
 
@@ -87,6 +92,10 @@ func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
 		id += fmt.Sprintf(":%d", a.sameStart)
 	}
 	a.rollOver(id, cause)
+	if a.follows {
+		a.rollOthers(cause)
+	}
+	a.follows = false
 	if a.planGrant != nil {
 		a.planGrant.forgotten, a.planGrant = true, nil
 	}
@@ -94,10 +103,10 @@ func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
 		a.planGrant = &naiveGrant{GrantBalance: events.GrantBalance{
 			ID: id, Amount: amount, Priority: planPriority(a.terms),
 			EffectiveAt: start, ExpiresAt: a.period.End, Source: events.SourcePlan,
-		}}
+		}, granted: amount}
 		a.began = true
 		a.grants = append(a.grants, a.planGrant)
-		a.activate(a.planGrant)
+		a.activate(a.planGrant, start)
 	}
 	a.evaluate(cause)
 }

@@ -34,6 +34,11 @@ func parsePeriod(s string) (p period, ok bool) {
 	return period{months: months, length: micros(length / time.Microsecond)}, err == nil
 }
 
+func parses(s string) bool {
+	_, ok := parsePeriod(s)
+	return ok
+}
+
 // around returns the period [start, end) that contains at, counted from
 // anchor.
 func (p period) around(anchor, at micros) (start, end micros) {

@@ -22,9 +22,10 @@ type PostingKind string
 const (
 	PostingHoldExpire PostingKind = "hold_expire" // a hold ended by itself
 	PostingExpire     PostingKind = "expire"      // a grant reached its end
+	PostingRecur      PostingKind = "recur"       // a grant started over
 	PostingForgive    PostingKind = "forgive"     // overage forgiven at a new period
 	PostingChange     PostingKind = "change"      // settings that waited for the end of a period took effect
-	PostingRollover   PostingKind = "rollover"    // what was left of a period was carried into the next
+	PostingRollover   PostingKind = "rollover"    // what was left of a grant was carried over a boundary
 	PostingPeriod     PostingKind = "period"      // a period began and its plan's grant was issued
 	PostingActivate   PostingKind = "activate"    // a grant reached its effective time
 

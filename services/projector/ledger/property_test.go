@@ -80,6 +80,10 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 			Amount: amount(t, 1), EffectiveAt: near(t, now), ExpiresAt: near(t, now),
 			Priority: rapid.SampledFrom([]*uint8{nil, new(uint8(0)), new(uint8(100)), new(uint8(255))}).Draw(t, "priority"),
 		}
+		if rapid.IntRange(0, 2).Draw(t, "renews") == 0 {
+			e.Grant.Recurrence = rapid.SampledFrom([]string{"", "day", "PT1H", "PT12H", "week", "month"}).Draw(t, "recurrence")
+			e.Grant.Rollover = someRollover(t, e.Grant.Amount)
+		}
 		if !e.Grant.ExpiresAt.IsZero() && !e.Grant.ExpiresAt.After(e.Grant.EffectiveAt) {
 			e.Grant.ExpiresAt = time.Time{}
 		}
@@ -263,7 +267,7 @@ func checkTotals(t *rapid.T, sum ledger.Posting, b events.Balance) {
 	}
 	var listed events.Credits
 	for _, g := range b.Grants {
-		if g.Remaining <= 0 || g.Remaining > g.Amount {
+		if g.Remaining < 0 || g.Remaining > g.Amount {
 			t.Fatalf("grant %+v is not open", g)
 		}
 		listed += g.Remaining

@@ -21,7 +21,8 @@ import (
 //	                       plan NAME [period= grant= priority= rollover=(MIN,MAX) thresholds=(…) hard_stop=
 //	                         overage= limit= preserve= capture_more=]
 //	                       account ID [plan= started= change= and all that plan takes]
-//	                       grant ID GRANT AMOUNT [priority= effective= expires= source= note=]
+//	                       grant ID GRANT AMOUNT [priority= effective= expires= recurrence=
+//	                         rollover=(MIN,MAX) source= note=]
 //	                       debit ID AMOUNT
 //	                       void ID GRANT
 //	                       hold ID HOLD AMOUNT [expires_in= project= key= team=]
@@ -176,7 +177,10 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 		e.Grant = &events.Grant{
 			ID: words[2], Amount: events.MustCredits(words[3]), Priority: priorityOf(t, option("priority")),
 			EffectiveAt: timeOf("effective"), ExpiresAt: timeOf("expires"),
-			Source: events.GrantSource(option("source")), Note: option("note"),
+			Source: events.GrantSource(option("source")), Note: option("note"), Recurrence: option("recurrence"),
+		}
+		if v, ok := options["rollover"]; ok {
+			e.Grant.Rollover = rolloverOf(v)
 		}
 	case events.EntryVoid:
 		e.Void = &events.Void{Grant: words[2]}
@@ -347,6 +351,9 @@ func renderBalance(b events.Balance) string {
 		fmt.Fprintf(&out, "grant %s %s of %s priority=%d source=%s from %s", g.ID, g.Remaining, g.Amount, g.Priority, g.Source, short(g.EffectiveAt))
 		if !g.ExpiresAt.IsZero() {
 			fmt.Fprintf(&out, " to %s", short(g.ExpiresAt))
+		}
+		if !g.RecursAt.IsZero() {
+			fmt.Fprintf(&out, " again %s", short(g.RecursAt))
 		}
 		out.WriteString("\n")
 	}

@@ -66,6 +66,7 @@ type change uint8
 const (
 	holdExpiry change = iota
 	expiry
+	recurrence
 	periodEnd
 	periodStart
 	activation
@@ -76,6 +77,9 @@ func (a *account) next() (micros, change) {
 	at, what := a.holds.due(), holdExpiry
 	if len(a.expiring) > 0 && a.expiring[0].expires < at {
 		at, what = a.expiring[0].expires, expiry
+	}
+	if due := a.renewing.due(); due < at {
+		at, what = due, recurrence
 	}
 	if c := a.cycle; c != nil && c.running && c.end < at {
 		at, what = c.end, periodEnd
@@ -106,6 +110,8 @@ func (x *step) pass() {
 			x.expireHold(at)
 		case expiry:
 			x.expire(x.account.expiring[0], at)
+		case recurrence:
+			x.recur(x.account.renewing.recurring[0], at)
 		case periodEnd:
 			x.endPeriod(at)
 		case periodStart:
@@ -151,7 +157,9 @@ func (x *step) endPeriod(at micros) {
 	}
 	if a.cycle.starts > x.now {
 		x.expireOfPeriod(at) // there is no period to carry anything into
+		return
 	}
+	x.follows = true
 }
 
 // leavePeriod ends the running period. The next one starts at the same time,
@@ -182,6 +190,10 @@ func (x *step) startPeriod(at micros) {
 	c.running, c.start, c.end, c.granted = true, start, end, 0
 	a.rebase()
 	x.rollOver(at)
+	if x.follows {
+		x.follows = false
+		x.rollOthers(at)
+	}
 	p := x.begin(PostingPeriod, at)
 	x.issuePlanGrant(p)
 	x.end(p)
