@@ -62,8 +62,8 @@ func (p *price) arithmetic(d *events.UsageData, s *steps, amount events.Credits,
 		if !single {
 			b = s.sum.append(append(b, "; "...))
 		}
-		for _, i := range s.factors {
-			b = append(b, p.multiply[i].text...)
+		for _, m := range s.factors {
+			b = append(b, m.text...)
 		}
 		b = s.product.append(append(b, " = "...))
 		single = false

@@ -35,6 +35,17 @@ func BenchmarkRate(b *testing.B) {
 		events.Rule{Name: "a", Price: events.Price{PerUnit: []events.PerUnit{perUnit("bytes_out", "1", "3")}}})
 	bench("big", events.UsageData{Operation: "GET /a", Quantities: used("bytes_out", "0.203023")},
 		events.Rule{Name: "a", Price: events.Price{PerUnit: []events.PerUnit{perUnit("bytes_out", "0.000000000001", "999999999999999989")}}})
+	when := events.Match{When: `attributes["render"] == "js" && quantities["pages"] > 10.0`}
+	rendered := events.UsageData{Operation: "GET /a", Quantities: used("pages", "12"), Attributes: map[string]string{"render": "js", "proxy": "residential", "model": "large"}}
+	pages := []events.PerUnit{perUnit("pages", "5", "1")}
+	bench("when", rendered, events.Rule{Name: "a", Match: when, Price: events.Price{PerUnit: pages}})
+	bench("multiply", rendered, events.Rule{Name: "a", Price: events.Price{PerUnit: pages,
+		Multiply: []events.Multiplier{{When: `attributes["proxy"] == "residential"`, By: *quantity("10")}}}})
+	bench("graduated in one tier", rendered, events.Rule{Name: "a", Price: events.Price{Graduated: tiers("pages", "1000", "0.5", "", "0.2")}})
+	bench("graduated over three tiers", rendered, events.Rule{Name: "a", Price: events.Price{Graduated: tiers("pages", "5", "0.5", "10", "0.2", "", "0.1")}})
+	bench("volume", rendered, events.Rule{Name: "a", Price: events.Price{Volume: tiers("pages", "5", "0.5", "10", "0.2", "", "0.1")}})
+	bench("matrix", rendered, events.Rule{Name: "a", Price: events.Price{Matrix: &events.Matrix{By: []string{"model", "render"}, Quantity: "pages",
+		Cells: []events.Cell{{Values: []string{"large", "js"}, Price: *quantity("3")}}}}})
 	bench("hostile glob", events.UsageData{Operation: strings.Repeat("a", 511) + "b"},
 		events.Rule{Name: "a", Match: events.Match{Operation: strings.Repeat("a*", 120) + "b**c**"}, Price: events.Price{Flat: quantity("1")}},
 		events.Rule{Name: "b", Price: events.Price{Flat: quantity("1")}})

@@ -118,7 +118,7 @@ func (c *Card) EffectiveFrom() time.Time { return c.effectiveFrom }
 // events.ErrOverflow when the charge exceeds events.MaxCredits, or a counter
 // what an events.Total holds.
 func (c *Card) Rate(u events.Usage, context Context) (Charge, error) {
-	e := event{usage: &u, context: &context}
+	e := event{usage: u, context: context}
 	for i := range c.rules {
 		r := &c.rules[i]
 		matches, err := r.match.matches(&e)
@@ -137,10 +137,11 @@ func (c *Card) Rate(u events.Usage, context Context) (Charge, error) {
 	return Charge{}, fmt.Errorf("rate card %s version %d: %w", c.name, c.version, &unratable{"no rule matches"})
 }
 
-// event is a usage event that is being rated.
+// event is a usage event that is being rated. It holds values, not pointers to
+// them, so that it stays off the heap.
 type event struct {
-	usage   *events.Usage
-	context *Context
+	usage   events.Usage
+	context Context
 	input   *condition.Input // nil until a condition is asked
 	tiers   []events.Tier    // what the charge adds to counters
 }
@@ -148,7 +149,7 @@ type event struct {
 // holds asks a condition about the event.
 func (e *event) holds(c *condition.Condition) (bool, error) {
 	if e.input == nil {
-		copied := *e.usage // so that events without conditions stay off the heap
+		copied := e.usage
 		e.input = &condition.Input{Usage: &copied, Plan: e.context.Plan}
 	}
 	holds, err := c.Holds(e.input)

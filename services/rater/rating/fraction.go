@@ -9,7 +9,7 @@ import (
 
 // fraction is a price over one common denominator, so that the usual charge is
 // a few 64-bit multiplications and one division. It computes exactly what
-// sumRat does, or says that its words are too small.
+// bigSteps does, or says that its words are too small.
 type fraction struct {
 	denominator uint64 // of every multiplier, in micro-credits
 	flat        uint64
@@ -29,8 +29,9 @@ type pack struct {
 	multiplier  uint64 // price
 }
 
-// compileFraction returns nil when the multipliers do not fit 64 bits.
-func compileFraction(p events.Price) *fraction {
+// compileFraction returns nil when the multipliers do not fit 64 bits. Else it
+// gives each of rates its multiplier.
+func compileFraction(p events.Price, rates []*rate) *fraction {
 	prices := []*big.Rat{new(big.Rat)}
 	if p.Flat != nil {
 		prices[0] = p.Flat.Rat()
@@ -40,6 +41,9 @@ func compileFraction(p events.Price) *fraction {
 	}
 	if p.Package != nil {
 		prices = append(prices, p.Package.Price.Rat())
+	}
+	for _, r := range rates {
+		prices = append(prices, new(big.Rat).Set(r.price))
 	}
 	denominator, multipliers, ok := commonDenominator(prices)
 	if !ok {
@@ -51,7 +55,10 @@ func compileFraction(p events.Price) *fraction {
 	}
 	if p.Package != nil {
 		coefficient, places := p.Package.Size.Fraction()
-		f.pack = &pack{p.Package.Quantity, coefficient, places, multipliers[len(multipliers)-1]}
+		f.pack = &pack{p.Package.Quantity, coefficient, places, multipliers[1+len(p.PerUnit)]}
+	}
+	for i, r := range rates {
+		r.multiplier = multipliers[len(multipliers)-len(rates)+i]
 	}
 	return f
 }
@@ -79,16 +86,16 @@ func commonDenominator(prices []*big.Rat) (denominator uint64, multipliers []uin
 
 var pow10 = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12}
 
-// sum returns the price of d; ok is false when 128 bits, or 64 for one factor,
-// are not enough.
-func (f *fraction) sum(d *events.UsageData, terms []term) (e exact, ok bool) {
-	if len(terms) > 0 {
-		return exact{}, false
-	}
-	places := 0 // the most of any quantity: everything is scaled by 10^places
+// steps returns the price of d with terms, and its product with the factors; ok
+// is false when 128 bits, or 64 for one number, are not enough.
+func (f *fraction) steps(d *events.UsageData, terms []term, factors []*multiplier) (sum, product exact, ok bool) {
+	places := 0 // the most of any number of units: everything is scaled by 10^places
 	for i := range f.units {
 		_, n := d.Quantity(f.units[i].quantity).Fraction()
 		places = max(places, n)
+	}
+	for i := range terms {
+		places = max(places, terms[i].places())
 	}
 	high, denominator := bits.Mul64(f.denominator, pow10[places])
 	total := accumulator{failed: high != 0}
@@ -100,13 +107,41 @@ func (f *fraction) sum(d *events.UsageData, terms []term) (e exact, ok bool) {
 	if f.pack != nil {
 		total.add(f.pack.multiplier, f.pack.started(d, &total), pow10[places])
 	}
-	if total.failed || total.high >= denominator {
-		return exact{}, false
+	for i := range terms {
+		whole, parts := terms[i].units.Fraction()
+		total.add(terms[i].rate.multiplier, whole, pow10[places])
+		total.add(terms[i].rate.multiplier, parts/pow10[quantityPlaces-places], 1)
 	}
-	micro, rest := bits.Div64(total.high, total.low, denominator)
-	high, low := bits.Mul64(rest, fractionUnit)
-	digits, rest := bits.Div64(high, low, denominator)
-	return exact{micro: micro, fraction: digits, more: rest != 0}, true
+	if sum, ok = total.over(denominator); !ok {
+		return sum, sum, false
+	}
+	product = sum
+	for _, m := range factors {
+		coefficient, n := m.by.Fraction()
+		high, denominator = bits.Mul64(denominator, pow10[n])
+		total.failed = total.failed || high != 0 || total.high != 0
+		total.high, total.low = bits.Mul64(total.low, coefficient)
+	}
+	if len(factors) > 0 {
+		product, ok = total.over(denominator)
+	}
+	return sum, product, ok
+}
+
+// quantityPlaces is the most places that a quantity or a total has.
+const quantityPlaces = len(pow10) - 1
+
+// places returns how many places the units of t have.
+func (t *term) places() int {
+	_, parts := t.units.Fraction()
+	if parts == 0 {
+		return 0
+	}
+	n := quantityPlaces
+	for ; parts%10 == 0; n-- {
+		parts /= 10
+	}
+	return n
 }
 
 // started returns how many packages d starts.
@@ -140,4 +175,15 @@ func (a *accumulator) add(multiplier, n, scale uint64) {
 	a.low, carry = bits.Add64(a.low, low, 0)
 	a.high, carry = bits.Add64(a.high, high, carry)
 	a.failed = a.failed || over != 0 || carry != 0
+}
+
+// over returns the sum divided by a denominator, in exact digits.
+func (a *accumulator) over(denominator uint64) (e exact, ok bool) {
+	if a.failed || a.high >= denominator {
+		return exact{}, false
+	}
+	micro, rest := bits.Div64(a.high, a.low, denominator)
+	high, low := bits.Mul64(rest, fractionUnit)
+	digits, rest := bits.Div64(high, low, denominator)
+	return exact{micro: micro, fraction: digits, more: rest != 0}, true
 }

@@ -2,7 +2,8 @@ package rating
 
 import (
 	"fmt"
-	"math/big"
+	"maps"
+	"slices"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/condition"
@@ -25,7 +26,7 @@ type price struct {
 
 type multiplier struct {
 	when *condition.Condition
-	by   *big.Rat
+	by   events.Quantity
 	text string
 }
 
@@ -38,7 +39,7 @@ func compilePrice(p events.Price, card, rule string) (price, error) {
 	if p.Flat == nil && len(p.PerUnit) == 0 && p.Package == nil && p.Graduated == nil && p.Volume == nil && p.Matrix == nil && p.Min == nil {
 		return price{}, fmt.Errorf("price: expected flat, per_unit, package, graduated, volume, matrix or min: %w", events.ErrInvalid)
 	}
-	compiled := price{source: p, text: compileText(p), fast: compileFraction(p)}
+	compiled := price{source: p, text: compileText(p)}
 	compiled.dynamic = p.Graduated != nil || p.Volume != nil || p.Matrix != nil
 	var err error
 	counter := func(part events.TierPart) events.Counter { return events.Counter{Card: card, Rule: rule, Part: part} }
@@ -56,9 +57,31 @@ func compilePrice(p events.Price, card, rule string) (price, error) {
 		if err != nil {
 			return price{}, fmt.Errorf("multiply, element %d: %w", i+1, err)
 		}
-		compiled.multiply = append(compiled.multiply, multiplier{when: when, by: m.By.Rat(), text: " × " + m.By.String()})
+		compiled.multiply = append(compiled.multiply, multiplier{when: when, by: m.By, text: " × " + m.By.String()})
 	}
+	compiled.fast = compileFraction(p, compiled.rates())
 	return compiled, compiled.compileBounds(p)
+}
+
+// rates returns those of all terms.
+func (p *price) rates() (all []*rate) {
+	for _, t := range []*tiered{p.graduated, p.volume} {
+		if t == nil {
+			continue
+		}
+		for i := range t.rates {
+			all = append(all, &t.rates[i])
+		}
+	}
+	if p.matrix != nil {
+		for _, key := range slices.Sorted(maps.Keys(p.matrix.rates)) {
+			all = append(all, p.matrix.rates[key])
+		}
+		if p.matrix.standard != nil {
+			all = append(all, p.matrix.standard)
+		}
+	}
+	return all
 }
 
 func (p *price) compileBounds(source events.Price) error {
@@ -92,7 +115,7 @@ func (p *price) charge(e *event, rounding events.Rounding) (events.Credits, stri
 			return 0, "", err
 		}
 	}
-	var factors []int
+	var factors []*multiplier
 	if len(p.multiply) > 0 {
 		if factors, err = p.factors(e); err != nil {
 			return 0, "", err
@@ -112,19 +135,18 @@ func (p *price) charge(e *event, rounding events.Rounding) (events.Credits, stri
 // steps are the numbers through which a charge comes about.
 type steps struct {
 	terms   []term
-	factors []int // of the multipliers that were due
-	sum     exact // of all parts
-	product exact // the sum, multiplied
-	due     exact // within minimum and maximum
+	factors []*multiplier // that were due
+	sum     exact         // of all parts
+	product exact         // the sum, multiplied
+	due     exact         // within minimum and maximum
 }
 
 // steps works the numbers out, with small words where they suffice.
-func (p *price) steps(d *events.UsageData, terms []term, factors []int) (steps, error) {
+func (p *price) steps(d *events.UsageData, terms []term, factors []*multiplier) (steps, error) {
 	s := steps{terms: terms, factors: factors}
 	ok := false
-	if p.fast != nil && len(factors) == 0 {
-		s.sum, ok = p.fast.sum(d, terms)
-		s.product = s.sum
+	if p.fast != nil {
+		s.sum, s.product, ok = p.fast.steps(d, terms, factors)
 	}
 	if !ok {
 		if err := p.bigSteps(&s, d); err != nil {
@@ -151,8 +173,8 @@ func (p *price) bigSteps(s *steps, d *events.UsageData) error {
 	if s.sum, err = exactOf(sum); err != nil {
 		return err
 	}
-	for _, i := range s.factors {
-		sum.Mul(sum, p.multiply[i].by)
+	for _, m := range s.factors {
+		sum.Mul(sum, m.by.Rat())
 	}
 	s.product, err = exactOf(sum)
 	return err
@@ -178,14 +200,14 @@ func (p *price) terms(e *event) (terms []term, err error) {
 }
 
 // factors returns which multipliers are due.
-func (p *price) factors(e *event) (due []int, err error) {
+func (p *price) factors(e *event) (due []*multiplier, err error) {
 	for i := range p.multiply {
 		holds, err := e.holds(p.multiply[i].when)
 		if err != nil {
 			return nil, fmt.Errorf("multiply, element %d: %w", i+1, err)
 		}
 		if holds {
-			due = append(due, i)
+			due = append(due, &p.multiply[i])
 		}
 	}
 	return due, nil

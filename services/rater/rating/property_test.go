@@ -199,7 +199,7 @@ func optional(q *rapid.Generator[events.Quantity]) *rapid.Generator[*events.Quan
 // anyTiers is none, or up to four tiers that rise.
 func anyTiers() *rapid.Generator[*events.Tiered] {
 	return rapid.Custom(func(t *rapid.T) *events.Tiered {
-		if rapid.IntRange(0, 3).Draw(t, "tiered") > 0 {
+		if rapid.Bool().Draw(t, "untiered") {
 			return nil
 		}
 		tiered := &events.Tiered{Quantity: rapid.SampledFrom(quantityNames).Draw(t, "name")}
@@ -253,17 +253,18 @@ func TestRateAgreesWithTheNaiveReading(t *testing.T) {
 		d := events.UsageData{Quantities: rapid.MapOf(rapid.SampledFrom(quantityNames), anyQuantity(false)).Draw(t, "used")}
 		d.Status = rapid.SampledFrom([]int{200, 404}).Draw(t, "status")
 		d.Attributes = rapid.SampledFrom([]map[string]string{nil, {"model": "a"}, {"model": "b"}}).Draw(t, "attributes")
-		before := anyQuantity(false).Draw(t, "before")
+		before := anyBefore(t, p, d)
 		card, err := rating.New(events.RateCard{Card: "c", Rounding: rounding, Rules: []events.Rule{{Name: "r", Price: p}}})
 		if err != nil {
 			// Only a bound beyond what a charge may be is refused at New.
-			if _, naiveErr := naive(p, rounding, d, before.Rat()); naiveErr == nil {
+			most := events.MustQuantity(events.MaxCredits.String()).Total()
+			if (p.Min == nil || p.Min.Total().Compare(most) <= 0) && (p.Max == nil || p.Max.Total().Compare(most) <= 0) {
 				t.Fatalf("refused a price that rates: %v", err)
 			}
 			return
 		}
 		want, wantErr := naive(p, rounding, d, before.Rat())
-		got, err := card.Rate(events.Usage{Data: d}, rating.Context{Used: func(events.Counter) (events.Total, error) { return before.Total(), nil }})
+		got, err := card.Rate(events.Usage{Data: d}, rating.Context{Used: func(events.Counter) (events.Total, error) { return before, nil }})
 		switch {
 		case wantErr != nil:
 			if !errors.Is(err, events.ErrOverflow) {
@@ -277,6 +278,21 @@ func TestRateAgreesWithTheNaiveReading(t *testing.T) {
 			checkArithmetic(t, got)
 		}
 	})
+}
+
+// anyBefore is where counters stand before d: anywhere, or where d reaches the
+// very end of a tier.
+func anyBefore(t *rapid.T, p events.Price, d events.UsageData) events.Total {
+	for _, tiered := range []*events.Tiered{p.Graduated, p.Volume} {
+		if tiered == nil || len(tiered.Tiers) == 1 || rapid.Bool().Draw(t, "anywhere") {
+			continue
+		}
+		end := tiered.Tiers[rapid.IntRange(0, len(tiered.Tiers)-2).Draw(t, "end")].UpTo.Total()
+		if before, err := end.Sub(d.Quantity(tiered.Quantity).Total()); err == nil {
+			return before
+		}
+	}
+	return anyQuantity(false).Draw(t, "before").Total()
 }
 
 // checkArithmetic verifies that the explanation ends with the amount.
