@@ -1,0 +1,75 @@
+package rater_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/rater"
+)
+
+// applyTiers applies a card of which the first three searches of a billing
+// period cost 1 each and later ones a tenth, and other calls by their model.
+func (w *world) applyTiers() {
+	w.Helper()
+	end, dear, cheap := events.MustQuantity("3"), events.MustQuantity("1"), events.MustQuantity("0.1")
+	w.putCard(events.RateCard{Card: events.DefaultCard, Version: 1, Rules: []events.Rule{
+		{Name: "search", Match: events.Match{Operation: "GET **"}, Price: events.Price{Graduated: &events.Tiered{Quantity: "requests",
+			Tiers: []events.PriceTier{{UpTo: &end, Price: dear}, {Price: cheap}}}}},
+		{Name: "llm", Price: events.Price{Matrix: &events.Matrix{By: []string{"model"}, Cells: []events.Cell{{Values: []string{"large"}, Price: dear}}}}},
+	}})
+}
+
+func TestTiersAreCountedPerAccountAcrossChunksAndRestarts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyTiers()
+	_, stop := w.run(1)
+	one, other := accountOf(1, 0), accountOf(1, 1)
+	w.publishBatch(usage(one, "a"), usage(one, "b"), usage(other, "x"), usage(one, "b"))
+	w.settle(1, 4)
+	w.publish(usage(one, "c"))
+	w.settle(1, 5)
+	stop()
+	folder := t.TempDir()
+	second := w.start(rater.Config{Share: of(1), StateDir: folder})
+	w.publish(usage(one, "d"))
+	w.settle(1, 6)
+	second()
+	w.start(rater.Config{Share: of(1), StateDir: folder})
+	w.publishBatch(usage(one, "e"), usage(other, "y"))
+	got := w.settle(1, 8)
+	amounts := map[string]string{}
+	for key, d := range got.debits {
+		amounts[key] = d.Amount.String() + " from " + d.Tiers[0].Before.String()
+	}
+	want := map[string]string{
+		one + " a": "1 from 0", one + " b": "1 from 1", one + " c": "1 from 2", one + " d": "0.1 from 3", one + " e": "0.1 from 4",
+		other + " x": "1 from 0", other + " y": "1 from 1",
+	}
+	if diff := cmp.Diff(want, amounts); diff != "" {
+		t.Errorf("amounts (-want +got):\n%s", diff)
+	}
+	month := time.Date(noon.Year(), noon.Month(), 1, 0, 0, 0, 0, time.UTC)
+	if at := got.debits[one+" e"].Tiers[0].Period; !at.Equal(month) {
+		t.Errorf("counted in the period of %s, want %s", at, month)
+	}
+}
+
+func TestACallWithoutACellIsDeadLetteredWithItsValues(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.applyTiers()
+	w.run(1)
+	u := usage(accountOf(1, 0), "a")
+	u.Data.Operation, u.Data.Attributes = "POST /llm", map[string]string{"model": "huge"}
+	w.publish(u)
+	w.settle(1, 1)
+	letters := w.deadLetters()
+	if len(letters) != 1 || letters[0].Reason != events.CodeUnratable || !strings.Contains(letters[0].Detail, `no cell for model="huge"`) {
+		t.Errorf("dead letters %+v", letters)
+	}
+}
