@@ -32,6 +32,8 @@ type Terms struct {
 	// HardStopAt is the level of available credits at or below which an account
 	// with hard overage is exhausted; default 0.
 	HardStopAt *Credits `json:"hard_stop_at,omitzero"`
+	// Budgets limit what parts of the account's usage may cost.
+	Budgets []Budget `json:"budgets,omitempty"`
 	// CaptureMore lets a capture charge more than its hold; default false.
 	CaptureMore *bool `json:"capture_more,omitzero"`
 }

@@ -43,6 +43,12 @@ type Balance struct {
 	// MoreHolds counts the rest.
 	Holds     []HoldBalance `json:"holds,omitempty"`
 	MoreHolds int           `json:"more_holds,omitzero"`
+	// Budgets are the scope values of which something is spent or held: at most
+	// BalanceExceededMax that are exceeded, the longest so first, then at most
+	// BalanceBudgetsMax others, the highest share used first. MoreBudgets counts
+	// the rest.
+	Budgets     []BudgetBalance `json:"budgets,omitempty"`
+	MoreBudgets int             `json:"more_budgets,omitzero"`
 	// Levels are the thresholds and the hard stop, highest first, with what
 	// last moved the account across each.
 	Levels []Level `json:"levels,omitempty"`

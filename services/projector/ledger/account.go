@@ -24,7 +24,8 @@ type account struct {
 	renewing *renewing                  // those of them that change at a boundary; mostly nil
 	issued   uint64                     // grants ever issued
 
-	holds *holds // nil until one was placed
+	holds   *holds    // nil until one was placed
+	budgets []*budget // one for each of terms.limits
 
 	levels []level // one for each of terms.levels
 

@@ -35,6 +35,7 @@ func (a *account) balance() events.Balance {
 	b.Grants = a.openGrants()
 	b.MoreGrants = a.open() - len(b.Grants)
 	b.Holds, b.MoreHolds = a.holds.list()
+	b.Budgets, b.MoreBudgets = a.balanceBudgets()
 	return b
 }
 

@@ -48,6 +48,7 @@ func (x *step) changePlan(at micros) {
 	}
 	a.settings, a.waiting = next, nil
 	a.adopt(next.terms(merge(next.content.Terms, planTerms)))
+	x.adoptBudgets()
 	a.restart(at)
 	x.end(p)
 }

@@ -35,6 +35,7 @@ func (x *step) debit(d *events.Debit) events.Decision {
 	p.Charged = d.Amount
 	a.charged = charged
 	x.cover(p, d.Amount)
+	x.spend(scopes{project: d.Data.Project, key: d.Data.Key, attributes: d.Data.Attributes}, d.Amount)
 	x.end(p)
 	return applied
 }

@@ -178,6 +178,7 @@ func (e *stateEncoder) account(s *State, a *account) error {
 		e.cycle(a)
 	}
 	e.levels(a)
+	e.budgets(a)
 	e.pause()
 	return nil
 }

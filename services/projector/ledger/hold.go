@@ -172,6 +172,7 @@ func (x *step) hold(content *events.Hold) events.Decision {
 	p.Hold = h.id
 	a.holds.placed++
 	a.holds.add(h)
+	a.reserve(h.scopes, h.amount)
 	x.end(p)
 	return h.about(applied)
 }
@@ -179,6 +180,10 @@ func (x *step) hold(content *events.Hold) events.Decision {
 // shortage returns why a hold does not fit, or nil.
 func (x *step) shortage(content *events.Hold) *events.Shortage {
 	a := x.account
+	work := scopes{project: content.Project, key: content.Key, attributes: content.Attributes}
+	if short := a.refusing(work, content.Amount); short != nil {
+		return short // a budget is narrower than the account
+	}
 	if content.Amount <= a.available() {
 		return nil
 	}
@@ -214,8 +219,10 @@ func (x *step) capture(content *events.Capture) events.Decision {
 	p.Hold, p.Charged = h.id, content.Amount
 	a.charged = charged
 	h.captured = content.Amount
-	a.holds.end(h, events.HoldCaptured)
+	work := h.scopes
+	a.endHold(h, events.HoldCaptured)
 	x.cover(p, content.Amount)
+	x.spend(work, content.Amount)
 	x.end(p)
 	return h.about(applied)
 }
@@ -243,10 +250,16 @@ func (x *step) expireHold(at micros) {
 	x.endHold(PostingHoldExpire, x.account.holds.open[0], events.HoldExpired, at)
 }
 
+// endHold ends an open hold, also in the budgets that it matches.
+func (a *account) endHold(h *hold, state events.HoldState) {
+	a.reserve(h.scopes, -h.amount)
+	a.holds.end(h, state)
+}
+
 func (x *step) endHold(kind PostingKind, h *hold, state events.HoldState, at micros) {
 	p := x.begin(kind, at)
 	p.Hold = h.id
-	x.account.holds.end(h, state)
+	x.account.endHold(h, state)
 	x.end(p)
 }
 

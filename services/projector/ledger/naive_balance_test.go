@@ -81,6 +81,7 @@ func (a *naiveAccount) balance() events.Balance {
 		b.Grants, b.MoreGrants = b.Grants[:events.BalanceGrantsMax], more
 	}
 	b.Holds, b.MoreHolds = a.openHolds()
+	b.Budgets = a.listBudgets()
 	b.Levels = slices.Clone(a.levels)
 	for i := range b.Levels {
 		b.Levels[i].At = a.levelAt(b.Levels[i].Threshold)

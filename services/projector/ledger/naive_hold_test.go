@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -57,8 +58,8 @@ func (a *naiveAccount) place(h events.Hold) string {
 		}
 		return "refused conflict"
 	}
-	if h.Amount > a.available() {
-		return "refused insufficient"
+	if lack := a.lack(h); lack != "" {
+		return "refused insufficient " + lack
 	}
 	a.holds = append(a.holds, &naiveHold{content: h, HoldBalance: events.HoldBalance{
 		ID: h.ID, Amount: h.Amount, ExpiresAt: a.now.Add(time.Duration(h.ExpiresIn)), State: events.HoldOpen, Project: h.Project, Key: h.Key,
@@ -80,6 +81,9 @@ func (a *naiveAccount) capture(c events.Capture) string {
 	}
 	h.State, h.Captured = events.HoldCaptured, c.Amount
 	a.charges = append(a.charges, c.Amount)
+	work := workOf(h.content)
+	work.amount = c.Amount
+	a.work = append(a.work, work)
 	a.cover()
 	return "applied"
 }
@@ -106,13 +110,20 @@ func busy(t *rapid.T, now time.Time) events.Entry {
 	}).Draw(t, "kind")}
 	switch e.Kind {
 	case events.EntryDebit:
-		e.Debit = &events.Debit{Source: "test", ID: now.String(), Amount: amount(t, 0)}
+		e.Debit = someDebit(t, now)
 	case events.EntryGrant:
 		e.Grant = &events.Grant{ID: rapid.StringMatching("g[0-9a-f]").Draw(t, "grant"), Amount: amount(t, 1)}
 	default:
 		holdEntry(t, &e)
 	}
 	return e
+}
+
+// someDebit draws a debit of work that budgets may count.
+func someDebit(t *rapid.T, now time.Time) *events.Debit {
+	d := &events.Debit{Source: "test", ID: fmt.Sprint(now), Amount: amount(t, 0)}
+	d.Data.Project, d.Data.Key, d.Data.Attributes = work(t)
+	return d
 }
 
 // holdEntry draws a command about one of a few holds.

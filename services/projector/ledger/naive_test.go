@@ -29,6 +29,8 @@ type naiveAccount struct {
 	charges  []events.Credits
 	forgiven []events.Credits
 	holds    []*naiveHold // ever placed
+	work     []naiveWork  // ever charged
+	budgets  []*naiveBudget
 	settings *events.Account
 	waiting  *events.Account
 	share    *big.Rat     // of its grant that a period that starts now gets
@@ -113,10 +115,12 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 			a.plan(fresh)
 		}
 		a.retake(fresh)
+		a.retakeBudgets(cause)
 	}
 	n.pass(a, cause)
 	outcome := n.entry(a, e, cause)
 	a.evaluate(cause)
+	a.assess(cause)
 	return outcome
 }
 
@@ -124,6 +128,7 @@ func (n *naive) entry(a *naiveAccount, e events.Entry, cause events.Cause) strin
 	switch e.Kind {
 	case events.EntryDebit:
 		a.charges = append(a.charges, e.Debit.Amount)
+		a.work = append(a.work, naiveWork{e.Debit.Amount, e.Debit.Data.Project, e.Debit.Data.Key, e.Debit.Data.Attributes})
 		a.began = a.began || e.Debit.Amount > 0
 		a.cover()
 	case events.EntryGrant:
@@ -261,6 +266,9 @@ func (n *naive) effective(account events.Account) events.Terms {
 	if account.PreserveOverage != nil {
 		terms.PreserveOverage = account.PreserveOverage
 	}
+	if len(account.Budgets) > 0 {
+		terms.Budgets = account.Budgets
+	}
 	if account.CaptureMore != nil {
 		terms.CaptureMore = account.CaptureMore
 	}
@@ -279,7 +287,8 @@ func (n *naive) set(a *naiveAccount, account events.Account, cause events.Cause)
 	}
 	fresh := n.effective(account)
 	isSoft := fresh.Overage == "soft"
-	if fresh.Grant != nil && fresh.Period == "" || isSoft && fresh.OverageLimit == nil || account.OverageLimit != nil && !isSoft {
+	if fresh.Grant != nil && fresh.Period == "" || isSoft && fresh.OverageLimit == nil || account.OverageLimit != nil && !isSoft ||
+		fresh.Period == "" && slices.ContainsFunc(fresh.Budgets, func(b events.Budget) bool { return b.Per == "period" }) {
 		return "refused invalid"
 	}
 	change := account.Change
@@ -305,6 +314,7 @@ func (n *naive) set(a *naiveAccount, account events.Account, cause events.Cause)
 	}
 	a.settings = &account
 	a.retake(fresh)
+	a.retakeBudgets(cause)
 	if !stays {
 		a.plan(fresh)
 		if change == "now_prorated" {

@@ -43,6 +43,7 @@ func (n *naive) pass(a *naiveAccount, cause events.Cause) {
 		}
 		all = slices.DeleteFunc(all, func(d due) bool { return d.at.After(a.now) })
 		if len(all) == 0 {
+			a.renew(false, cause)
 			return
 		}
 		first := slices.MinFunc(all, func(d, e due) int { return cmp.Or(d.at.Compare(e.at), cmp.Compare(d.rank, e.rank)) })
@@ -59,6 +60,7 @@ func (n *naive) endPeriod(a *naiveAccount, at time.Time, cause events.Cause) {
 	if a.waiting != nil {
 		a.settings, a.waiting = a.waiting, nil
 		a.retake(n.effective(*a.settings))
+		a.retakeBudgets(cause)
 		a.evaluate(cause)
 	}
 	if a.terms.Period != "" {
@@ -87,6 +89,7 @@ func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
 	}
 	a.lastStart = start
 	a.period = &events.Period{Start: start, End: naiveBoundary(a.settings.StartedAt, a.terms.Period, i+1)}
+	a.renew(true, cause)
 	id := fmt.Sprintf("plan:%s:%s", a.settings.Plan, start.Format(time.RFC3339Nano))
 	if a.sameStart > 1 {
 		id += fmt.Sprintf(":%d", a.sameStart)

@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -27,16 +26,16 @@ type item struct {
 func history(t *rapid.T) []item {
 	steps := []time.Duration{0, 0, 0, time.Microsecond, time.Minute, time.Minute, 30 * time.Minute, time.Hour, 12 * time.Hour, 24 * time.Hour, 9 * 24 * time.Hour, 70 * 24 * time.Hour, -time.Hour}
 	draw := entry
-	if rapid.IntRange(0, 3).Draw(t, "busy") == 0 {
-		draw, steps = busy, steps[:6]
+	var first []events.Entry
+	if rapid.IntRange(0, 2).Draw(t, "busy") == 0 {
+		draw, steps = busy, steps[:9]
+		first = []events.Entry{{Kind: events.EntryAccount, Account: "ada", Settings: &events.Account{ID: "ada", Terms: events.Terms{Budgets: withoutPeriod(someBudgets(t))}}}}
+	} else if rapid.Bool().Draw(t, "on a plan") {
+		first = onAPlan(t)
 	}
 	now := time.Date(2026, 1, 29, 0, 0, 0, 0, time.UTC)
 	point := ledger.Point{Sequence: 1, Index: -1}
 	items := make([]item, rapid.IntRange(1, 60).Draw(t, "entries"))
-	var first []events.Entry
-	if rapid.Bool().Draw(t, "on a plan") {
-		first = onAPlan(t)
-	}
 	for i := range items {
 		if i > 0 && rapid.Bool().Draw(t, "same message") {
 			point.Index++
@@ -73,7 +72,7 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 	}).Draw(t, "kind")
 	switch e.Kind {
 	case events.EntryDebit:
-		e.Debit = &events.Debit{Source: "test", ID: fmt.Sprint(now), Amount: amount(t, 0)}
+		e.Debit = someDebit(t, now)
 	case events.EntryGrant:
 		e.Grant = &events.Grant{
 			ID:     rapid.StringMatching("g[0-9a-f]").Draw(t, "grant"),
@@ -109,7 +108,7 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 		e.Account = ""
 		e.Plan = &events.Plan{Plan: rapid.SampledFrom([]string{"p", "q"}).Draw(t, "plan"), Terms: someTerms(t)}
 		if e.Plan.Period == "" {
-			e.Plan.Grant = nil
+			e.Plan.Grant, e.Plan.Budgets = nil, withoutPeriod(e.Plan.Budgets)
 		}
 	}
 	return e
@@ -148,6 +147,7 @@ func someTerms(t *rapid.T) events.Terms {
 	if rapid.Bool().Draw(t, "says what becomes of overage") {
 		terms.PreserveOverage = new(rapid.Bool().Draw(t, "preserve"))
 	}
+	terms.Budgets = someBudgets(t)
 	terms.CaptureMore = rapid.SampledFrom([]*bool{nil, nil, new(true), new(false)}).Draw(t, "capture more")
 	return terms
 }
@@ -174,6 +174,9 @@ func TestAgreesWithANaiveFold(t *testing.T) {
 			got := string(d.Outcome)
 			if d.Code != "" {
 				got += " " + d.Code
+			}
+			if short := d.Shortage; short != nil {
+				got += " " + short.Scope + " " + short.Available.String()
 			}
 			if want := simple.apply(it.point, it.entry); got != want {
 				t.Fatalf("%d.%d %s %s: %s (%s), want %s", it.point.Sequence, it.point.Index, it.entry.Account, it.entry.Kind, got, d.Detail, want)

@@ -80,6 +80,7 @@ func (x *step) settle(next *settings, t *terms) {
 	}
 	a.settings = next
 	a.adopt(t)
+	x.adoptBudgets()
 	if !stays {
 		a.restart(x.now)
 		x.pass()
@@ -121,6 +122,7 @@ func (x *step) refresh() {
 	had := a.terms.period.some()
 	a.settings.from = a.settings.plan.terms
 	a.adopt(a.settings.terms(merge(a.settings.content.Terms, a.settings.plan.content.Terms)))
+	x.adoptBudgets()
 	if idle := a.cycle == nil || !a.cycle.running; idle && had != a.terms.period.some() {
 		a.restart(x.now)
 	}

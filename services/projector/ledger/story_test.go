@@ -19,11 +19,11 @@ import (
 //
 //	fold                 one entry a line, printing its postings:
 //	                       plan NAME [period= grant= priority= rollover=(MIN,MAX) thresholds=(…) hard_stop=
-//	                         overage= limit= preserve= capture_more=]
+//	                         overage= limit= preserve= capture_more= budgets=(SCOPE@LIMIT@PER,…)]
 //	                       account ID [plan= started= change= and all that plan takes]
 //	                       grant ID GRANT AMOUNT [priority= effective= expires= recurrence=
 //	                         rollover=(MIN,MAX) source= note=]
-//	                       debit ID AMOUNT
+//	                       debit ID AMOUNT [project= key= team=]
 //	                       void ID GRANT
 //	                       hold ID HOLD AMOUNT [expires_in= project= key= team=]
 //	                       capture ID HOLD AMOUNT
@@ -173,6 +173,10 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 	switch kind {
 	case events.EntryDebit:
 		e.Debit = &events.Debit{Source: "test", ID: "u", Amount: events.MustCredits(words[2])}
+		e.Debit.Data.Project, e.Debit.Data.Key = option("project"), option("key")
+		if team := option("team"); team != "" {
+			e.Debit.Data.Attributes = map[string]string{"team": team}
+		}
 	case events.EntryGrant:
 		e.Grant = &events.Grant{
 			ID: words[2], Amount: events.MustCredits(words[3]), Priority: priorityOf(t, option("priority")),
@@ -229,6 +233,10 @@ func termsOf(t *testing.T, options map[string][]string) events.Terms {
 	if v, ok := options["preserve"]; ok {
 		preserve := v[0] == "true"
 		terms.PreserveOverage = &preserve
+	}
+	for _, text := range options["budgets"] {
+		parts := strings.Split(text, "@")
+		terms.Budgets = append(terms.Budgets, events.Budget{Scope: parts[0], Limit: events.MustCredits(parts[1]), Per: parts[2]})
 	}
 	if v, ok := options["capture_more"]; ok {
 		terms.CaptureMore = new(v[0] == "true")
@@ -362,6 +370,19 @@ func renderBalance(b events.Balance) string {
 	}
 	for _, h := range b.Holds {
 		fmt.Fprintf(&out, "%s\n", renderHold(h))
+	}
+	for _, u := range b.Budgets {
+		fmt.Fprintf(&out, "budget %s of %s per %s: spent %s held %s of %s", u.Scope, u.Budget, u.Per, u.Spent, u.Held, u.Limit)
+		if !u.End.IsZero() {
+			fmt.Fprintf(&out, " until %s", short(u.End))
+		}
+		if u.Exceeded {
+			out.WriteString(" EXCEEDED")
+		}
+		if u.Since != nil {
+			fmt.Fprintf(&out, " since %d", u.Since.Sequence)
+		}
+		out.WriteString("\n")
 	}
 	for _, l := range b.Levels {
 		fmt.Fprintf(&out, "level %s %s at %s", l.Kind, l.Threshold, l.At)

@@ -18,6 +18,7 @@ type terms struct {
 	priority    uint8          // of the grant
 	rollover    rollover       // of the grant
 	overage     overage
+	limits      []limit     // of budgets
 	captureMore bool        // than a hold
 	levels      []threshold // as written, then those of overage
 }
@@ -47,6 +48,9 @@ func checkTerms(t events.Terms) string {
 		return fault
 	}
 	if fault := checkPlanGrant(t.Grant); fault != "" {
+		return fault
+	}
+	if fault := checkBudgets(t.Budgets); fault != "" {
 		return fault
 	}
 	if h := t.HardStopAt; h != nil && (*h < 0 || *h > events.MaxCredits) {
@@ -86,6 +90,8 @@ func checkMerged(t events.Terms) string {
 		return "grant: expected a period, at whose start it is issued"
 	case t.Overage == events.OverageSoft && t.OverageLimit == nil:
 		return "overage_limit: expected one, as overage is soft"
+	case t.Period == "" && slices.ContainsFunc(t.Budgets, func(b events.Budget) bool { return b.Per == perPeriod }):
+		return "budgets: expected a period, which one of them is per"
 	}
 	return ""
 }
@@ -104,6 +110,9 @@ func merge(own, plan events.Terms) events.Terms {
 		CaptureMore:     cmp.Or(own.CaptureMore, plan.CaptureMore),
 		PreserveOverage: cmp.Or(own.PreserveOverage, plan.PreserveOverage),
 	}
+	if merged.Budgets = own.Budgets; len(merged.Budgets) == 0 {
+		merged.Budgets = plan.Budgets
+	}
 	if len(merged.Thresholds) == 0 {
 		merged.Thresholds = plan.Thresholds
 	}
@@ -113,7 +122,7 @@ func merge(own, plan events.Terms) events.Terms {
 // none reports whether t says nothing.
 func none(t *events.Terms) bool {
 	return t.Period == "" && t.Grant == nil && len(t.Thresholds) == 0 && t.HardStopAt == nil &&
-		t.Overage == "" && t.OverageLimit == nil && t.PreserveOverage == nil && t.CaptureMore == nil
+		t.Overage == "" && t.OverageLimit == nil && t.PreserveOverage == nil && t.CaptureMore == nil && len(t.Budgets) == 0
 }
 
 // compile returns checked terms ready to be applied.
@@ -134,6 +143,7 @@ func compile(t events.Terms) *terms {
 		compiled.levels = append(compiled.levels, l)
 	}
 	compiled.overage = overageOf(t)
+	compiled.limits = limitsOf(t.Budgets)
 	compiled.captureMore = t.CaptureMore != nil && *t.CaptureMore
 	compiled.levels = append(compiled.levels, compiled.overage.levels()...)
 	return compiled
@@ -181,6 +191,7 @@ func appendTerms(b []byte, t *terms) []byte {
 	b = binary.AppendUvarint(b, uint64(t.rollover.max))
 	b = append(b, t.overage.flags(), t.bits())
 	b = binary.AppendUvarint(b, uint64(t.overage.stop))
+	b = appendLimits(b, t.limits)
 	for _, l := range t.lows() {
 		b = append(binary.AppendUvarint(b, uint64(len(l.text))), l.text...)
 	}
@@ -223,13 +234,22 @@ func parseTerms(said string) (*terms, bool) {
 	overage := octet()
 	t.captureMore = octet()&termsCaptureMore != 0
 	t.overage = overageOfFlags(overage, events.Credits(number()))
-	for len(rest) > 0 && len(t.levels) <= thresholdsMax {
+	text := func() string {
 		size := min(number(), uint64(len(rest)))
-		l, ok := parseThreshold(string(rest[:size]))
+		s := string(rest[:size])
+		rest = rest[size:]
+		return s
+	}
+	var ok bool
+	if t.limits, ok = parseLimits(number, text); !ok {
+		return nil, false
+	}
+	for len(rest) > 0 && len(t.levels) <= thresholdsMax {
+		l, ok := parseThreshold(text())
 		if !ok {
 			return nil, false
 		}
-		t.levels, rest = append(t.levels, l), rest[size:]
+		t.levels = append(t.levels, l)
 	}
 	lows := len(t.levels)
 	t.levels = append(t.levels, t.overage.levels()...)

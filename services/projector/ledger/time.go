@@ -94,7 +94,7 @@ func (a *account) next() (micros, change) {
 
 func (a *account) nextDue() micros {
 	at, _ := a.next()
-	return min(at, a.holds.forgotten())
+	return min(at, a.holds.forgotten(), a.budgetsDue())
 }
 
 // pass lets time pass until now.
@@ -103,6 +103,7 @@ func (x *step) pass() {
 		at, what := x.account.next()
 		if at > x.now {
 			x.account.holds.forget(x.now)
+			x.endWindows()
 			return
 		}
 		switch what {
@@ -189,6 +190,7 @@ func (x *step) startPeriod(at micros) {
 	}
 	c.running, c.start, c.end, c.granted = true, start, end, 0
 	a.rebase()
+	x.restartPeriodWindows()
 	x.rollOver(at)
 	if x.follows {
 		x.follows = false

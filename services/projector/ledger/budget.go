@@ -1,0 +1,310 @@
+package ledger
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/drawdown-credits/drawdown/events"
+)
+
+// A limit is one budget of terms, ready to be applied.
+type limit struct {
+	name   string // project, key, or an attribute's
+	value  string // "*" counts each value by itself
+	amount events.Credits
+	per    string
+	period period // none for the account's own
+}
+
+// perPeriod is a budget whose windows are the account's periods.
+const perPeriod = "period"
+
+// budgetsMax bounds the budgets of one account.
+const budgetsMax = 32
+
+// checkBudgets returns what is wrong with budgets, or "".
+func checkBudgets(budgets []events.Budget) string {
+	if len(budgets) > budgetsMax {
+		return "budgets: expected at most 32"
+	}
+	seen := map[[2]string]bool{}
+	for _, b := range budgets {
+		_, timed := parsePeriod(b.Per)
+		switch {
+		case !events.ValidBudgetScope(b.Scope):
+			return "budgets: expected a scope such as project:*, key:k1 or team:*"
+		case b.Limit <= 0 || b.Limit > events.MaxCredits:
+			return "budgets: expected a limit of more than 0 and at most " + events.MaxCredits.String()
+		case b.Per != perPeriod && (b.Per == "" || !timed):
+			return "budgets: expected per day, week, month, year, period, or PT…H…M…S of 1 minute to 366 days"
+		case seen[[2]string{b.Scope, b.Per}]:
+			return "budgets: expected each scope once per length of time"
+		}
+		seen[[2]string{b.Scope, b.Per}] = true
+	}
+	return ""
+}
+
+// limitsOf reads checked budgets.
+func limitsOf(budgets []events.Budget) []limit {
+	var limits []limit
+	for _, b := range budgets {
+		name, value, _ := strings.Cut(b.Scope, ":")
+		l := limit{name: name, value: value, amount: b.Limit, per: b.Per}
+		if b.Per != perPeriod {
+			l.period, _ = parsePeriod(b.Per)
+		}
+		limits = append(limits, l)
+	}
+	return limits
+}
+
+// scope is l's, as the terms write it.
+func (l limit) scope() string { return l.name + ":" + l.value }
+
+// match returns the value of s that l counts, or "" when it counts none.
+func (l limit) match(s scopes) string {
+	value := s.attributes[l.name]
+	switch l.name {
+	case "project":
+		value = s.project
+	case "key":
+		value = s.key
+	}
+	if l.value != "*" && l.value != value {
+		return ""
+	}
+	return value
+}
+
+// rank orders the scopes that refuse a hold, the narrowest first.
+func (l limit) rank() int {
+	switch l.name {
+	case "key":
+		return 0
+	case "project":
+		return 1
+	}
+	return 2
+}
+
+// budget is where an account stands with one limit of its terms, in the window
+// [start, end).
+type budget struct {
+	limit
+	start, end micros // since and never where there is no border
+	counts     map[string]*count
+	stirred    int // counts that the end of the window changes
+}
+
+// count is what was spent and is held of a budget by one value.
+type count struct {
+	spent, held events.Credits
+	exceeded    bool
+	since       *events.Cause // of exceeded, in this window or the one before
+}
+
+// stirs reports whether the end of its window changes c.
+func (c *count) stirs() bool { return c.spent > 0 || c.since != nil }
+
+// of returns the count of a value, new if need be.
+func (b *budget) of(value string) *count {
+	c := b.counts[value]
+	if c == nil {
+		c = &count{}
+		b.counts[value] = c
+	}
+	return c
+}
+
+// reserve changes what a value holds by amount, which may be negative.
+func (b *budget) reserve(value string, amount events.Credits) {
+	c := b.of(value)
+	if c.held += amount; c.held == 0 && !c.stirs() {
+		delete(b.counts, value)
+	}
+}
+
+// reserve counts a hold that is placed, or with a negative amount one that
+// ends, in every budget that it matches.
+func (a *account) reserve(s scopes, amount events.Credits) {
+	for _, b := range a.budgets {
+		if value := b.match(s); value != "" {
+			b.reserve(value, amount)
+		}
+	}
+}
+
+// spend counts a charge in every budget that it matches.
+func (x *step) spend(s scopes, amount events.Credits) {
+	if amount == 0 {
+		return
+	}
+	for _, b := range x.account.budgets {
+		value := b.match(s)
+		if value == "" {
+			continue
+		}
+		c := b.of(value)
+		if !c.stirs() {
+			b.stirred++
+		}
+		c.spent += amount
+		x.assess(b, c)
+	}
+}
+
+// assess notes whether a count is exceeded now.
+func (x *step) assess(b *budget, c *count) {
+	if exceeded := c.spent >= b.amount; exceeded != c.exceeded {
+		c.exceeded, c.since = exceeded, x.causeOf()
+	}
+}
+
+// adoptBudgets takes over the budgets of the account's terms. One of the same
+// scope and length of time goes on with what was counted; a new one begins in
+// the window that runs, with what open holds reserve.
+func (x *step) adoptBudgets() {
+	a := x.account
+	var adopted []*budget
+	for _, l := range a.terms.limits {
+		b := a.budgetLike(l)
+		if b == nil {
+			b = x.newBudget(l)
+		}
+		b.limit = l
+		for _, c := range b.counts {
+			x.assess(b, c)
+		}
+		adopted = append(adopted, b)
+	}
+	a.budgets = adopted
+}
+
+func (x *step) newBudget(l limit) *budget {
+	b := &budget{limit: l, counts: map[string]*count{}}
+	x.openWindow(b)
+	if x.account.holds == nil {
+		return b
+	}
+	for _, h := range x.account.holds.open {
+		if value := l.match(h.scopes); value != "" {
+			b.reserve(value, h.amount)
+		}
+	}
+	return b
+}
+
+func (a *account) budgetLike(l limit) *budget {
+	for _, b := range a.budgets {
+		if b.name == l.name && b.value == l.value && b.per == l.per {
+			return b
+		}
+	}
+	return nil
+}
+
+// openWindow sets the window of b that contains now. All the time before the
+// account's start is one window.
+func (x *step) openWindow(b *budget) {
+	a := x.account
+	anchor := microsOf(a.settings.content.StartedAt)
+	switch c := a.cycle; {
+	case !b.period.some():
+		b.start, b.end = since, never
+		if c != nil && c.running {
+			b.start, b.end = c.start, c.end
+		}
+	case x.now < anchor:
+		b.start, b.end = since, anchor
+	default:
+		b.start, b.end = b.period.around(anchor, x.now)
+	}
+}
+
+// endWindows begins a new window for the budgets whose window has ended. Those
+// of the account's periods begin with each of them instead.
+func (x *step) endWindows() {
+	for _, b := range x.account.budgets {
+		if b.period.some() && b.end <= x.now {
+			x.startOver(b)
+		}
+	}
+}
+
+// restartPeriodWindows begins a new window for the budgets of the account's
+// periods, as one of these began.
+func (x *step) restartPeriodWindows() {
+	for _, b := range x.account.budgets {
+		if !b.period.some() {
+			x.startOver(b)
+		}
+	}
+}
+
+// startOver begins a new window: nothing is spent in it, and holds go on. A value
+// that was exceeded stays known for one window more, to tell what restored it.
+func (x *step) startOver(b *budget) {
+	x.openWindow(b)
+	b.stirred = 0
+	for value, c := range b.counts {
+		c.spent = 0
+		if !c.exceeded {
+			c.since = nil
+		}
+		x.assess(b, c)
+		if c.stirs() {
+			b.stirred++
+		} else if c.held == 0 {
+			delete(b.counts, value)
+		}
+	}
+}
+
+// budgetsDue is when the end of a window next changes a budget.
+func (a *account) budgetsDue() micros {
+	due := never
+	for _, b := range a.budgets {
+		if b.period.some() && b.stirred > 0 {
+			due = min(due, b.end)
+		}
+	}
+	return due
+}
+
+// refusing returns why budgets have no room for a hold, or nil: of those that
+// have none the narrowest, and of equally narrow ones that with the smallest
+// limit.
+func (a *account) refusing(s scopes, amount events.Credits) *events.Shortage {
+	var narrowest *budget
+	var found string
+	for _, b := range a.budgets {
+		value := b.match(s)
+		if value != "" && amount > b.room(value) && (narrowest == nil || b.narrower(narrowest)) {
+			narrowest, found = b, value
+		}
+	}
+	if narrowest == nil {
+		return nil
+	}
+	short := &events.Shortage{Scope: narrowest.name + ":" + found, Available: narrowest.room(found), Required: amount}
+	if amount <= narrowest.amount { // else it never fits
+		short.ResetsAt = narrowest.end.time()
+	}
+	return short
+}
+
+// narrower is a total order of the budgets of an account.
+func (b *budget) narrower(than *budget) bool {
+	return cmp.Or(cmp.Compare(b.rank(), than.rank()), cmp.Compare(b.amount, than.amount),
+		cmp.Compare(b.scope(), than.scope()), cmp.Compare(b.per, than.per)) < 0
+}
+
+// room is what a value may still hold.
+func (b *budget) room(value string) events.Credits {
+	c := b.counts[value]
+	if c == nil {
+		return b.amount
+	}
+	return max(0, b.amount-c.spent-c.held)
+}
