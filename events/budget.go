@@ -49,4 +49,15 @@ type BudgetBalance struct {
 
 // Name tells the budgets of an account apart for people and in signals:
 // "project:web per day".
-func (b BudgetBalance) Name() string { return b.Scope + " per " + b.Per }
+func (b BudgetBalance) Name() string { return b.Scope + namePer + b.Per }
+
+const namePer = " per "
+
+// SplitBudgetName returns the scope and the length of time that a
+// BudgetBalance.Name is made of.
+func SplitBudgetName(name string) (scope, per string) {
+	if i := strings.LastIndex(name, namePer); i >= 0 {
+		return name[:i], name[i+len(namePer):]
+	}
+	return name, ""
+}

@@ -16,6 +16,10 @@ const (
 	// SignalOverageStarted says that usage is no longer covered by grants. Only
 	// accounts with soft or postpaid overage are told.
 	SignalOverageStarted SignalKind = "overage_started"
+	// SignalBudgetExceeded says that one value of a budget's scope has spent its
+	// limit, SignalBudgetRestored that it is below it again.
+	SignalBudgetExceeded SignalKind = "budget_exceeded"
+	SignalBudgetRestored SignalKind = "budget_restored"
 )
 
 // SourceEnforcer is the CloudEvents source of every signal.
@@ -31,8 +35,14 @@ type Signal struct {
 	Kind    SignalKind    `json:"kind"`
 	Balance SignalBalance `json:"balance"`
 	// Threshold is the level crossed, as the account's terms write it.
+	// Of a budget it is the limit.
 	Threshold string `json:"threshold"`
-	Scope     string `json:"scope"` // "account"
+	Scope     string `json:"scope"` // "account", or of a budget "project:web"
+	// Per is of a budget: day, month, period…
+	Per string `json:"per,omitzero"`
+	// Exceeded are, in a signal about a budget, the names of all budgets of the
+	// account that were told as exceeded, this one included.
+	Exceeded []string `json:"exceeded,omitempty"`
 	// Cause is the ledger entry that made the account cross.
 	Cause Cause `json:"cause"`
 	// Sequence counts the account's signals: 1, 2, 3…

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,6 +24,15 @@ func TestWhatAnInstallationStoresIsAsTheSchemasSay(t *testing.T) {
 	in.must("grant", "add", "umbrella", "0.5", "--id", "small", "--note", "to run out")
 	in.must("grant", "add", "acme", "3", "--id", "gone")
 	in.must("grant", "void", "acme", "gone", "--reason", "refunded")
+	limited := filepath.Join(t.TempDir(), "initech.yaml")
+	if err := os.WriteFile(limited, []byte("budgets: [{scope: \"project:*\", limit: \"1\", per: day}, {scope: \"team:red\", limit: 9, per: week}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in.must("account", "set", "initech", "--file", limited)
+	in.must("grant", "add", "initech", "20", "--id", "all")
+	in.must("hold", "place", "initech", "1", "--id", "job", "--project", "web", "--attribute", "team=red")
+	in.must("hold", "capture", "initech", "job", "1")
+	in.eventually(startTimeout, "shows that the budget is exceeded", func() bool { return strings.Contains(in.must("balance", "initech"), "exceeded") })
 	in.must("hold", "place", "acme", "2", "--id", "kept", "--project", "web", "--attribute", "team=red")
 	in.must("hold", "place", "acme", "2", "--id", "used", "--expires-in", "90s")
 	in.must("hold", "capture", "acme", "used", "1")
@@ -34,20 +45,20 @@ func TestWhatAnInstallationStoresIsAsTheSchemasSay(t *testing.T) {
 	verified(in)
 	js := in.jetStream()
 	v := newValidator(t)
-	if n := v.stream(js, events.StreamLedger, "ledger-chunk.v1"); n < 12 {
-		t.Errorf("%d ledger messages were checked; want at least 12", n)
+	if n := v.stream(js, events.StreamLedger, "ledger-chunk.v1"); n < 16 {
+		t.Errorf("%d ledger messages were checked; want at least 16", n)
 	}
-	if n := v.stream(js, events.StreamSignals, "signal.v1"); n < 2 {
-		t.Errorf("%d signals were checked; want low and exhausted at least", n)
+	if n := v.stream(js, events.StreamSignals, "signal.v1"); n < 3 {
+		t.Errorf("%d signals were checked; want low, exhausted and budget_exceeded at least", n)
 	}
-	if n := v.stream(js, "KV_"+events.BucketBalances, "balance.v1"); n != 2 {
-		t.Errorf("%d balances were checked; want 2", n)
+	if n := v.stream(js, "KV_"+events.BucketBalances, "balance.v1"); n != 3 {
+		t.Errorf("%d balances were checked; want 3", n)
 	}
 	if n := v.stream(js, events.StreamUsage, "usage.v1"); n != 3 {
 		t.Errorf("%d usage events were checked; want 3", n)
 	}
-	if n := v.stream(js, "KV_"+events.BucketCatalog, ""); n != 3 {
-		t.Errorf("%d catalog entries were checked; want a plan, a card and an account", n)
+	if n := v.stream(js, "KV_"+events.BucketCatalog, ""); n != 4 {
+		t.Errorf("%d catalog entries were checked; want a plan, a card and two accounts", n)
 	}
 }
 

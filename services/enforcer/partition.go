@@ -283,6 +283,8 @@ func (p *partition) reread(ctx context.Context, name string) (account, error) {
 		events.SignalSubject(events.SignalExhausted, name),
 		events.SignalSubject(events.SignalRestored, name),
 		events.SignalSubject(events.SignalOverageStarted, name),
+		events.SignalSubject(events.SignalBudgetExceeded, name),
+		events.SignalSubject(events.SignalBudgetRestored, name),
 	} {
 		m, ok, err := p.signals.Last(ctx, subject)
 		if err != nil {

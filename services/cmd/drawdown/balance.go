@@ -70,6 +70,20 @@ func (a *app) printBalance(b events.Balance) {
 	if b.MoreGrants > 0 {
 		fmt.Fprintf(a.out, "and %d more\n", b.MoreGrants)
 	}
+	if len(b.Budgets) > 0 {
+		budgets := [][]any{{"\nBUDGET", "SPENT", "HELD", "OF", "PER", "UNTIL", ""}}
+		for _, u := range b.Budgets {
+			standing := ""
+			if u.Exceeded {
+				standing = "exceeded"
+			}
+			budgets = append(budgets, []any{u.Scope, u.Spent, u.Held, u.Limit, u.Per, when(u.End), standing})
+		}
+		table(a.out, budgets...)
+	}
+	if b.MoreBudgets > 0 {
+		fmt.Fprintf(a.out, "and %d more\n", b.MoreBudgets)
+	}
 	if len(b.Holds) > 0 {
 		fmt.Fprintln(a.out)
 		a.printHolds(b.Holds, b.MoreHolds)

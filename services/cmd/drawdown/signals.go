@@ -43,7 +43,7 @@ func (a *app) signalsCommand() *cobra.Command {
 	command.Flags().BoolVarP(&follow, "follow", "f", false, "print them as they come, over reconnects too, until interrupted")
 	command.Flags().Uint64Var(&from, "from", 0, "begin at this sequence of stream SIGNALS; 1: the first ever; default those from now on")
 	command.Flags().StringVar(&account, "account", "", "of one account only")
-	command.Flags().StringVar(&kind, "kind", "", "of one kind only: low, exhausted, restored or overage_started")
+	command.Flags().StringVar(&kind, "kind", "", "of one kind only: low, exhausted, restored, overage_started, budget_exceeded or budget_restored")
 	return command
 }
 

@@ -10,8 +10,9 @@ import (
 // Published is what an account was told so far. The zero value is an account
 // that was told nothing.
 type Published struct {
-	sequence  uint64 // of the last signal
-	exhausted bool   // the last of exhausted and restored was exhausted
+	sequence  uint64   // of the last signal
+	exhausted bool     // the last of exhausted and restored was exhausted
+	exceeded  []string // the budgets told as exceeded, by name, sorted
 	mark      mark
 }
 
@@ -36,6 +37,8 @@ func (p Published) After(s events.Signal) Published {
 		p.exhausted = true
 	case events.SignalRestored:
 		p.exhausted = false
+	case events.SignalBudgetExceeded, events.SignalBudgetRestored:
+		p.exceeded = s.Exceeded
 	}
 	m := mark{cause: s.Cause, kind: s.Kind, threshold: s.Threshold}
 	// A lower cause leaves the mark where it is: that only happens to a
@@ -60,7 +63,7 @@ func (p Published) Before(b events.Balance) bool {
 
 // React returns what is to be published of an account, in order: by cause, and
 // at one cause restored, then low from the highest level down, then that
-// overage started, then exhausted.
+// overage started, then exhausted, then budgets restored and exceeded.
 // A balance that stands before what was published yields nothing. React is
 // total, and after the signals it returned it returns none.
 func React(p Published, b events.Balance) []events.Signal {
@@ -79,13 +82,11 @@ func react(p Published, b events.Balance, rewound bool) []events.Signal {
 	if again, ok := p.redone(b); ok {
 		p.mark.cause, rewound = again, false
 	}
-	signals := p.pending(b, rewound)
+	signals := append(p.pending(b, rewound), p.budgets(b)...)
 	slices.SortStableFunc(signals, func(a, b events.Signal) int {
 		return cmp.Or(comparePlace(a.Cause, b.Cause), cmp.Compare(rank(a.Kind), rank(b.Kind)))
 	})
-	for i := range signals {
-		signals[i].Sequence = p.sequence + 1 + uint64(i)
-	}
+	p.number(signals)
 	return signals
 }
 
@@ -93,8 +94,15 @@ func react(p Published, b events.Balance, rewound bool) []events.Signal {
 // was lost, and the same usage event was charged or the same grant issued again.
 func (p Published) redone(b events.Balance) (events.Cause, bool) {
 	was := p.mark.cause
+	causes := make([]*events.Cause, 0, len(b.Levels)+len(b.Budgets))
 	for _, l := range b.Levels {
-		if c := l.Since; c != nil && c.ID != "" && c.ID == was.ID && c.Source == was.Source && c.Kind == was.Kind && reusedOrAfter(*c, was) {
+		causes = append(causes, l.Since)
+	}
+	for _, u := range b.Budgets {
+		causes = append(causes, u.Since)
+	}
+	for _, c := range causes {
+		if c != nil && c.ID != "" && c.ID == was.ID && c.Source == was.Source && c.Kind == was.Kind && reusedOrAfter(*c, was) {
 			return *c, true
 		}
 	}
@@ -226,6 +234,10 @@ func rank(k events.SignalKind) int {
 		return 3
 	case events.SignalExhausted:
 		return 4
+	case events.SignalBudgetRestored:
+		return 5
+	case events.SignalBudgetExceeded:
+		return 6
 	}
 	return 0
 }

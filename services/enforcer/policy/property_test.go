@@ -40,7 +40,7 @@ func TestReactSaysEverythingAtOnceTheSameEachTimeAndExhaustedInTurns(t *testing.
 			}
 			for _, s := range signals {
 				published = published.After(s)
-				if s.Kind == events.SignalLow || s.Kind == events.SignalOverageStarted {
+				if s.Kind != events.SignalExhausted && s.Kind != events.SignalRestored {
 					continue
 				}
 				if exhausted == (s.Kind == events.SignalExhausted) {
@@ -99,6 +99,7 @@ var histories = rapid.Custom(func(t *rapid.T) []events.Balance {
 		{Kind: events.SignalLow, Threshold: "5", At: 5}, {Kind: events.SignalOverageStarted, Threshold: "0"},
 		{Kind: events.SignalExhausted, Threshold: "-30", At: -30},
 	}
+	budgets := []events.BudgetBalance{{Scope: "project:web", Per: "day"}, {Scope: "key:k1", Per: "day"}, {Scope: "key:k1", Per: "month"}}
 	available := events.Credits(100)
 	var seen []events.Balance
 	for i, change := range rapid.SliceOfN(rapid.Int64Range(-120, 120), 1, 20).Draw(t, "changes") {
@@ -115,9 +116,18 @@ var histories = rapid.Custom(func(t *rapid.T) []events.Balance {
 			}
 			now[j] = levels[j]
 		}
+		var listed []events.BudgetBalance
+		for j := range budgets {
+			if rapid.IntRange(0, 2).Draw(t, "crosses") == 0 {
+				budgets[j].Exceeded, budgets[j].Since = !budgets[j].Exceeded, cause
+			}
+			if budgets[j].Exceeded || rapid.Bool().Draw(t, "listed") {
+				listed = append(listed, budgets[j])
+			}
+		}
 		if rapid.Bool().Draw(t, "seen") {
 			seen = append(seen, events.Balance{
-				Account: "acme", Available: available, Levels: now, Sequence: cause.Sequence, Index: cause.Index,
+				Account: "acme", Available: available, Levels: now, Budgets: listed, Sequence: cause.Sequence, Index: cause.Index,
 			})
 		}
 	}

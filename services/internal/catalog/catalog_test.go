@@ -137,6 +137,7 @@ preserve_overage: true
 thresholds: ["20%", 5%, "0.25%", 100, "0.5"]
 hard_stop_at: "0"
 capture_more: true
+budgets: [{scope: "project:*", limit: "3000", per: month}, {scope: "key:k1", limit: 500, per: period}]
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -147,6 +148,7 @@ capture_more: true
 			Rollover: &events.Rollover{Min: events.Credit / 2, Max: 2000 * events.Credit}},
 		Thresholds: []string{"20%", "5%", "0.25%", "100", "0.5"},
 		HardStopAt: ptr(events.Credits(0)), CaptureMore: ptr(true),
+		Budgets: []events.Budget{{Scope: "project:*", Limit: 3000 * events.Credit, Per: "month"}, {Scope: "key:k1", Limit: 500 * events.Credit, Per: "period"}},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
@@ -343,7 +345,15 @@ func TestPlansAreRefusedWithTheLine(t *testing.T) {
 		"a limit beyond the most":              {"plan: p\noverage: soft\noverage_limit: 1000000001", "f.yaml:3:16: /overage_limit: found \"1000000001\""},
 		"overage that is perhaps preserved":    {"plan: p\npreserve_overage: maybe", "f.yaml:2:19: /preserve_overage: found the text \"maybe\"; expected true or false"},
 		"top_up":                               {"plan: p\ntop_up: {}", "f.yaml:2:1: /top_up: found top_up, which is not supported yet"},
-		"budgets":                              {"plan: p\nbudgets: []", "f.yaml:2:1: /budgets: found budgets, which is not supported yet"},
+		"budgets":                              {"plan: p\nbudgets: []", "f.yaml:2:10: /budgets: found 0 budgets; expected 1 to 32"},
+		"a budget without a limit":             {"plan: p\nbudgets: [{scope: \"key:*\", per: day}]", "f.yaml:2:11: /budgets/0/limit: found nothing; expected the most credits"},
+		"a budget of nothing":                  {"plan: p\nbudgets: [{scope: \"key:*\", limit: 0, per: day}]", "f.yaml:2:35: /budgets/0/limit: found \"0\"; expected the most credits"},
+		"a budget without a value":             {"plan: p\nbudgets: [{scope: \"key:\", limit: 1, per: day}]", "f.yaml:2:19: /budgets/0/scope: found \"key:\"; expected project:*, key:k1"},
+		"a budget of what has no name":         {"plan: p\nbudgets: [{scope: web, limit: 1, per: day}]", "f.yaml:2:19: /budgets/0/scope: found \"web\"; expected project:*"},
+		"a budget per fortnight":               {"plan: p\nbudgets: [{scope: \"key:*\", limit: 1, per: fortnight}]", "f.yaml:2:43: /budgets/0/per: found \"fortnight\"; expected period"},
+		"a budget per period without a period": {"plan: p\nbudgets: [{scope: \"key:*\", limit: 1, per: period}]", "f.yaml:2:10: /budgets/0/per: found a budget per period in a plan without a period"},
+		"a budget twice":                       {"plan: p\nbudgets: [{scope: \"key:*\", limit: 1, per: day}, {scope: \"key:*\", limit: 2, per: day}]", "f.yaml:2:49: /budgets/1: found the budget of \"key:*\" per day twice"},
+		"a budget with more in it":             {"plan: p\nbudgets: [{scope: \"key:*\", limit: 1, per: day, of: 2}]", "f.yaml:2:48: /budgets/0/of: found the unknown key \"of\""},
 		"a threshold of 0%":                    {"plan: p\nthresholds: [0%]", "f.yaml:2:14: /thresholds/0: found \"0%\"; expected a percentage above 0"},
 		"a threshold beyond 100%":              {"plan: p\nthresholds: [\"20%\", \"100.01%\"]", "f.yaml:2:21: /thresholds/1: found \"100.01%\""},
 		"a threshold of 3 places":              {"plan: p\nthresholds: [0.125%]", "f.yaml:2:14: /thresholds/0"},

@@ -23,8 +23,8 @@ const (
 )
 
 var (
-	termsKnown = []string{"period", "grant", "overage", "overage_limit", "preserve_overage", "thresholds", "hard_stop_at", "capture_more"}
-	termsLater = []string{"top_up", "budgets"}
+	termsKnown = []string{"period", "grant", "overage", "overage_limit", "preserve_overage", "thresholds", "hard_stop_at", "capture_more", "budgets"}
+	termsLater = []string{"top_up"}
 )
 
 func (r *reader) plan(n ast.Node) events.Plan {
@@ -37,6 +37,7 @@ func (r *reader) plan(n ast.Node) events.Plan {
 		o.optional("grant", func(f field) {
 			f.refuse("found a grant in a plan without a period; expected a period, at whose start it is issued")
 		})
+		o.optional("budgets", func(f field) { f.budgetsNeedNoPeriod(plan.Budgets) })
 	}
 	return plan
 }
@@ -77,18 +78,9 @@ func (o object) terms() events.Terms {
 			terms.HardStopAt = &credits
 		}
 	})
-	o.optional("capture_more", func(f field) { terms.CaptureMore = f.bool() })
+	o.optional("capture_more", func(f field) { terms.CaptureMore = f.flag() })
+	o.optional("budgets", func(f field) { terms.Budgets = f.budgets() })
 	return terms
-}
-
-// bool returns true or false, or nil and a problem.
-func (f field) bool() *bool {
-	value, ok := f.node.(*ast.BoolNode)
-	if !ok {
-		f.refuse("found %s; expected true or false", kind(f.node))
-		return nil
-	}
-	return &value.Value
 }
 
 func (f field) period() string {

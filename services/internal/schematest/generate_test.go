@@ -21,7 +21,7 @@ var (
 	kinds    = rapid.SampledFrom([]events.EntryKind{events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount,
 		events.EntryHold, events.EntryCapture, events.EntryRelease,
 		events.EntryPlan, events.EntryRateCard, events.EntryTick})
-	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored, events.SignalOverageStarted})
+	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored, events.SignalOverageStarted, events.SignalBudgetExceeded, events.SignalBudgetRestored})
 	grantSources = rapid.SampledFrom([]events.GrantSource{events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment})
 	thresholds   = rapid.SampledFrom([]string{"20%", "0.5%", "100%", "0", "100", "0.000001"})
 	levels       = rapid.OneOf(thresholds, rapid.SampledFrom([]string{"-50", "-0.000001"}))
@@ -89,11 +89,31 @@ func cause(t *rapid.T) events.Cause {
 }
 
 func signal(t *rapid.T) events.Signal {
-	return events.Signal{
+	s := events.Signal{
 		Account: accounts.Draw(t, "account"), Kind: signalKinds.Draw(t, "kind"), Threshold: levels.Draw(t, "threshold"), Scope: events.ScopeAccount,
 		Balance: events.SignalBalance{Available: credits(t), Held: credits(t), Overage: credits(t)},
 		Cause:   cause(t), Sequence: sequences.Draw(t, "sequence"), At: instant(t),
 	}
+	if s.Kind == events.SignalBudgetExceeded || s.Kind == events.SignalBudgetRestored {
+		b := budget(t)
+		s.Scope, s.Per, s.Threshold = b.Scope, b.Per, b.Limit.String()
+		s.Exceeded = some(t, 0, 2, func(t *rapid.T) string { return texts.Draw(t, "exceeded") })
+	}
+	return s
+}
+
+func budget(t *rapid.T) events.Budget {
+	return events.Budget{Scope: names.Draw(t, "scope") + ":" + rapid.OneOf(rapid.Just("*"), texts).Draw(t, "value"), Limit: amount(t),
+		Per: rapid.SampledFrom([]string{"day", "week", "month", "year", "period", "PT1H"}).Draw(t, "per")}
+}
+
+func budgetBalance(t *rapid.T) events.BudgetBalance {
+	u := budget(t)
+	b := events.BudgetBalance{Scope: u.Scope, Budget: u.Scope, Per: u.Per, Limit: u.Limit, Spent: credits(t), Held: credits(t), Exceeded: rapid.Bool().Draw(t, "is exceeded"), Since: maybe(t, cause)}
+	if rapid.Bool().Draw(t, "bordered") {
+		b.Start, b.End = instant(t), instant(t)
+	}
+	return b
 }
 
 func priority(t *rapid.T) *uint8 {
@@ -130,6 +150,7 @@ func terms(t *rapid.T) events.Terms {
 		HardStopAt: maybe(t, func(t *rapid.T) events.Credits {
 			return events.Credits(rapid.Int64Range(0, int64(events.MaxCredits)).Draw(t, "stop"))
 		}),
+		Budgets:     some(t, 0, 2, budget),
 		CaptureMore: maybe(t, func(t *rapid.T) bool { return rapid.Bool().Draw(t, "more") }),
 	}
 }
@@ -307,6 +328,7 @@ func balance(t *rapid.T) events.Balance {
 			return events.NextPlan{Plan: rapid.OneOf(rapid.Just(""), accounts).Draw(t, "next"), At: instant(t)}
 		}),
 		MoreGrants: indexes.Draw(t, "more"), Holds: some(t, 0, 2, hold), MoreHolds: indexes.Draw(t, "more holds"),
+		Budgets: some(t, 0, 2, budgetBalance), MoreBudgets: indexes.Draw(t, "more budgets"),
 		Levels: some(t, 0, 3, func(t *rapid.T) events.Level {
 			return events.Level{Kind: rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalOverageStarted}).Draw(t, "kind"),
 				Threshold: levels.Draw(t, "threshold"), At: credits(t), Reached: rapid.Bool().Draw(t, "reached"), Since: maybe(t, cause)}
