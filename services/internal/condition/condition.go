@@ -3,7 +3,7 @@ package condition
 import (
 	"fmt"
 	"strings"
-	_ "time/tzdata" // time.getHours("Europe/Berlin") is the same wherever it runs
+	_ "time/tzdata" // for time.getHours("Europe/Berlin") on machines without zones
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"

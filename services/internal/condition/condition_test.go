@@ -169,3 +169,11 @@ func BenchmarkHolds(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkCompile(b *testing.B) {
+	for b.Loop() {
+		if _, err := condition.Compile(`attributes["render"] == "js" && quantities["pages"] > 10.0`); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

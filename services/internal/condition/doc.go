@@ -1,6 +1,7 @@
 // Package condition is what a rate card may ask about a usage event in CEL, the
-// Common Expression Language: is this rule the one, is this multiplier due. It
-// is pure: the same condition and event give the same answer on every machine.
+// Common Expression Language: is this rule the one, is this multiplier due. The
+// same condition and event give the same answer; only a named time zone is what
+// the machine's time zone database says, or the one built in where it has none.
 //
 // A condition sees operation, status (an int), project, key, account, plan
 // (strings), time (a timestamp), attributes (strings by name) and quantities

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -264,7 +265,12 @@ func TestRateAgreesWithTheNaiveReading(t *testing.T) {
 			return
 		}
 		want, wantErr := naive(p, rounding, d, before.Rat())
-		got, err := card.Rate(events.Usage{Data: d}, rating.Context{Used: func(events.Counter) (events.Total, error) { return before, nil }})
+		context := rating.Context{Used: func(events.Counter) (events.Total, error) { return before, nil }}
+		got, err := card.Rate(events.Usage{Data: d}, context)
+		slow, slowErr := card.Slow().Rate(events.Usage{Data: d}, context)
+		if diff := cmp.Diff(slow, got, cmp.AllowUnexported(events.Quantity{}, events.Total{})); diff != "" || (err == nil) != (slowErr == nil) {
+			t.Fatalf("small words say %v, big ones %v:\n%s", err, slowErr, diff)
+		}
 		switch {
 		case wantErr != nil:
 			if !errors.Is(err, events.ErrOverflow) {
