@@ -77,6 +77,7 @@ func (x *step) rollOver(at micros) {
 	for _, g := range grants {
 		if g != nil {
 			left += g.remaining
+			x.close(g, expired)
 		}
 	}
 	x.forget(&c.rolled)
@@ -88,12 +89,7 @@ func (x *step) rollOver(at micros) {
 		return
 	}
 	p := x.begin(PostingRollover, at)
-	for _, g := range grants {
-		if g != nil {
-			a.drawable -= g.remaining
-			x.close(g, expired)
-		}
-	}
+	a.drawable -= left
 	p.Granted, p.Expired = max(0, carried-left), max(0, left-carried)
 	a.granted += p.Granted
 	a.expired += p.Expired
