@@ -113,8 +113,8 @@ type Grant struct {
 	Recurrence string `json:"recurrence,omitzero"`
 	// Rollover is what is kept at each recurrence or, without one, when a new
 	// period of the account follows one that ended.
-	Rollover *Rollover   `json:"rollover,omitzero"`
-	Source   GrantSource `json:"source,omitzero"` // default prepaid
+	Rollover  *Rollover   `json:"rollover,omitzero"`
+	Source    GrantSource `json:"source,omitzero"` // default prepaid
 	CostBasis *CostBasis  `json:"cost_basis,omitzero"`
 	Note      string      `json:"note,omitzero"` // at most 512 bytes
 }

@@ -115,7 +115,7 @@ func (c *Chunk) check() *Problem {
 
 func (e *Entry) check() *Problem {
 	set := 0
-	for _, present := range []bool{e.Debit != nil, e.Grant != nil, e.Void != nil, e.Hold != nil, e.Capture != nil, e.Release != nil, e.Settings != nil, e.Plan != nil, e.RateCard != nil} {
+	for _, present := range []bool{e.Debit != nil, e.Grant != nil, e.Void != nil, e.Hold != nil, e.Capture != nil, e.Release != nil, e.Adjust != nil, e.Settings != nil, e.Plan != nil, e.RateCard != nil} {
 		if present {
 			set++
 		}
@@ -175,7 +175,7 @@ func (t *Tier) check() *Problem {
 // an account.
 func (e *Entry) content() (name string, account bool) {
 	switch e.Kind {
-	case EntryDebit, EntryGrant, EntryVoid, EntryHold, EntryCapture, EntryRelease:
+	case EntryDebit, EntryGrant, EntryVoid, EntryHold, EntryCapture, EntryRelease, EntryAdjust:
 		return string(e.Kind) + " alone", true
 	case EntryAccount:
 		return "settings alone", true
@@ -201,6 +201,8 @@ func (e *Entry) has() bool {
 		return e.Capture != nil
 	case EntryRelease:
 		return e.Release != nil
+	case EntryAdjust:
+		return e.Adjust != nil
 	case EntryAccount:
 		return e.Settings != nil
 	case EntryPlan:

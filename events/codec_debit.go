@@ -170,6 +170,8 @@ func (p *parser) entry(e *Entry) error {
 			return p.other(&e.Capture)
 		case "release":
 			return p.other(&e.Release)
+		case "adjust":
+			return p.other(&e.Adjust)
 		case "settings":
 			return p.other(&e.Settings)
 		case "plan":

@@ -14,6 +14,7 @@ const (
 	EntryHold     EntryKind = "hold"
 	EntryCapture  EntryKind = "capture"
 	EntryRelease  EntryKind = "release"
+	EntryAdjust   EntryKind = "adjust"
 	EntryAccount  EntryKind = "account"
 	EntryPlan     EntryKind = "plan"
 	EntryRateCard EntryKind = "rate_card"
@@ -58,15 +59,16 @@ type Entry struct {
 	Kind    EntryKind `json:"kind"`
 	Account string    `json:"account,omitzero"` // empty for plans and rate cards
 
-	Debit    *Debit    `json:"debit,omitzero"`
-	Grant    *Grant    `json:"grant,omitzero"`
-	Void     *Void     `json:"void,omitzero"`
-	Hold     *Hold     `json:"hold,omitzero"`
-	Capture  *Capture  `json:"capture,omitzero"`
-	Release  *Release  `json:"release,omitzero"`
-	Settings *Account  `json:"settings,omitzero"` // of kind account
-	Plan     *Plan     `json:"plan,omitzero"`
-	RateCard *RateCard `json:"rate_card,omitzero"`
+	Debit    *Debit      `json:"debit,omitzero"`
+	Grant    *Grant      `json:"grant,omitzero"`
+	Void     *Void       `json:"void,omitzero"`
+	Hold     *Hold       `json:"hold,omitzero"`
+	Capture  *Capture    `json:"capture,omitzero"`
+	Release  *Release    `json:"release,omitzero"`
+	Adjust   *Adjustment `json:"adjust,omitzero"`
+	Settings *Account    `json:"settings,omitzero"` // of kind account
+	Plan     *Plan       `json:"plan,omitzero"`
+	RateCard *RateCard   `json:"rate_card,omitzero"`
 }
 
 // Debit is one usage event, what it costs and why.

@@ -223,6 +223,7 @@ func chunks() []events.Chunk {
 		{Kind: events.EntryHold, Account: "a1", Hold: &events.Hold{ID: "h:1", Amount: events.Credit, ExpiresIn: events.Duration(time.Minute), Project: "web", Key: "k1", Attributes: map[string]string{"team": "a", "area": "b"}}},
 		{Kind: events.EntryCapture, Account: "a1", Capture: &events.Capture{Hold: "h:1", Amount: events.Credit}},
 		{Kind: events.EntryRelease, Account: "a1", Release: &events.Release{Hold: "h:1"}},
+		{Kind: events.EntryAdjust, Account: "a1", Adjust: &events.Adjustment{ID: "a:1", Amount: -events.Credit, Reason: "counted twice"}},
 		{Kind: events.EntryAccount, Account: "a1", Settings: &settings},
 		{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "pro", Terms: terms}},
 		{Kind: events.EntryRateCard, RateCard: &card},

@@ -45,6 +45,7 @@ func (g *Gateway) routes() error {
 	g.accountRoutes()
 	g.grantRoutes()
 	g.balanceRoutes()
+	g.adjustmentRoutes()
 	g.holdRoutes()
 	g.historyRoutes()
 	g.explainRoutes()

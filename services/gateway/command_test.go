@@ -161,6 +161,81 @@ func TestAGrantIsIssuedOnceAndVoidedOnce(t *testing.T) {
 	}
 }
 
+func TestAnAdjustmentIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	w := start(t).project()
+	adjust := func(body string, status int) answer {
+		t.Helper()
+		return w.call("POST", "/v1/accounts/acme/adjustments", body, "Content-Type", "application/json").want(status)
+	}
+	granted := decode[gateway.AdjustDecision](adjust(`{"id":"t1","amount":"10","reason":"outage"}`, 201))
+	if granted.Outcome != events.Applied || granted.ID != "t1" || granted.Balance.Available != 10*events.Credit || granted.Balance.Grants[0].ID != "adjust:t1" {
+		t.Errorf("granted %+v", granted)
+	}
+	charged := decode[gateway.AdjustDecision](adjust(`{"id":"t2","amount":"-12.5","reason":"missed"}`, 201))
+	if charged.Balance.Charged.String() != "12.5" || charged.Balance.Overage.String() != "2.5" {
+		t.Errorf("charged %+v", charged.Balance)
+	}
+	if again := decode[gateway.AdjustDecision](adjust(`{"id":"t2","amount":"-12.5","reason":"missed"}`, 200)); again.Outcome != events.Unchanged {
+		t.Errorf("the same again: %+v", again)
+	}
+	adjust(`{"id":"t2","amount":"12.5","reason":"missed"}`, 409)
+	for body, path := range map[string]string{
+		`{"id":"t3","amount":"0","reason":"why"}`:             "/amount",
+		`{"id":"t3","amount":"1000000001","reason":"why"}`:    "/amount",
+		`{"id":"t3","amount":"1"}`:                            "/reason",
+		`{"id":"a b","amount":"1","reason":"why"}`:            "/id",
+		`{"id":"t3","amount":"1","reason":"why","note":"no"}`: "/note",
+	} {
+		if p := adjust(body, 422).problem(); len(p.Errors) != 1 || p.Errors[0].Path != path {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+}
+
+func TestAGrantThatMakesNoSenseIsRefusedWithItsFields(t *testing.T) {
+	t.Parallel()
+	w := start(t).project()
+	for more, path := range map[string]string{
+		`"recurrence":"fortnight"`:            "/recurrence",
+		`"recurrence":"PT59S"`:                "/recurrence",
+		`"rollover":{"max":"0"}`:              "/rollover/max",
+		`"rollover":{"min":"3","max":"2"}`:    "/rollover/min",
+		`"rollover":{"min":"6","max":"7"}`:    "/rollover/min",
+		`"rollover":{"max":"1000000000.1"}`:   "/rollover/max",
+		`"expires_at":"1969-12-31T00:00:00Z"`: "/expires_at",
+	} {
+		p := w.call("POST", "/v1/accounts/acme/grants", `{"id":"g","amount":"5",`+more+`}`).want(422).problem()
+		if len(p.Errors) != 1 || p.Errors[0].Path != path {
+			t.Errorf("%s: %+v", more, p)
+		}
+	}
+	d := decode[gateway.GrantDecision](w.call("POST", "/v1/accounts/acme/grants", `{"id":"g","amount":"5","recurrence":"day","rollover":{"min":"1","max":"7"}}`).want(201))
+	if g := d.Balance.Grants[0]; g.RecursAt.Sub(g.EffectiveAt) != 24*time.Hour {
+		t.Errorf("grant %+v", g)
+	}
+}
+
+func TestAChangeOfPlanWaitsForTheEndOfThePeriod(t *testing.T) {
+	t.Parallel()
+	w := start(t).project()
+	w.call("PUT", "/v1/plans/pro", "plan: pro\nperiod: month\n").want(200)
+	w.call("PUT", "/v1/plans/max", "plan: max\nperiod: month\ngrant: {amount: 5}\n").want(200)
+	w.call("PUT", "/v1/accounts/acme", `{"plan":"pro"}`).want(200)
+	w.call("PUT", "/v1/accounts/acme", `{"plan":"max","change":"period_end"}`).want(200)
+	balance := decode[events.Balance](w.call("GET", "/v1/accounts/acme/balance", "").want(200))
+	if balance.Plan != "pro" || balance.Next == nil || balance.Next.Plan != "max" || !balance.Next.At.Equal(balance.Period.End) {
+		t.Errorf("balance %+v, next %+v", balance, balance.Next)
+	}
+	w.call("PUT", "/v1/accounts/acme", `{"plan":"max","change":"now"}`).want(200)
+	balance = decode[events.Balance](w.call("GET", "/v1/accounts/acme/balance", "").want(200))
+	if balance.Plan != "max" || balance.Next != nil || balance.Available != 5*events.Credit {
+		t.Errorf("balance %+v, next %+v", balance, balance.Next)
+	}
+	w.call("PUT", "/v1/accounts/acme", `{"plan":"max","change":"later"}`).want(422)
+	w.call("PUT", "/v1/accounts/acme", `{"plan":"pro","next":{"plan":"max"}}`).want(422)
+}
+
 func TestManyCommandsAtOnceEachGetTheirOwnAnswer(t *testing.T) {
 	t.Parallel()
 	w := start(t).project()

@@ -19,7 +19,7 @@ var (
 	indexes  = rapid.IntRange(0, 5000)
 	sources  = rapid.SampledFrom([]string{"/s", "/services/chat", "https://example.com/a%20b?c=d#e", "urn:uuid:6e8bc430"})
 	kinds    = rapid.SampledFrom([]events.EntryKind{events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount,
-		events.EntryHold, events.EntryCapture, events.EntryRelease,
+		events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust,
 		events.EntryPlan, events.EntryRateCard, events.EntryTick})
 	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored, events.SignalOverageStarted, events.SignalBudgetExceeded, events.SignalBudgetRestored})
 	grantSources = rapid.SampledFrom([]events.GrantSource{events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment})
@@ -268,6 +268,8 @@ func entry(t *rapid.T) events.Entry {
 			Attributes: rapid.MapOfN(names, texts, 0, 2).Draw(t, "attributes")}
 	case events.EntryCapture:
 		e.Capture = &events.Capture{Hold: grantIDs.Draw(t, "hold"), Amount: amount(t)}
+	case events.EntryAdjust:
+		e.Adjust = &events.Adjustment{ID: grantIDs.Draw(t, "id"), Amount: credits(t), Reason: texts.Draw(t, "reason")}
 	case events.EntryRelease:
 		e.Release = &events.Release{Hold: grantIDs.Draw(t, "hold")}
 	case events.EntryAccount:

@@ -100,6 +100,8 @@ func (x *step) apply() events.Decision {
 		return x.capture(e.Capture)
 	case e.Kind == events.EntryRelease && e.Release != nil:
 		return x.release(e.Release)
+	case e.Kind == events.EntryAdjust && e.Adjust != nil:
+		return x.adjust(e.Adjust)
 	case e.Kind == events.EntryAccount && e.Settings != nil:
 		return x.set(*e.Settings)
 	case e.Kind == events.EntryTick:

@@ -415,7 +415,7 @@ func (d *stateDecoder) fates() {
 		}
 		f.how = ending(how &^ fateContent)
 		_, open := d.state.known[key]
-		d.check(f.how <= voided && !open, "ending of a grant")
+		d.check(f.how <= charged && !open, "ending of a grant")
 		d.check(i == 0 || bytes.Compare(last[:], key[:]) < 0, "order of the grants")
 		d.state.known[key], last = f, key
 	}

@@ -363,7 +363,7 @@ func (e *stateEncoder) cause(c *events.Cause, at clock) {
 // causeKinds are written as their index.
 var causeKinds = []events.EntryKind{
 	events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount, events.EntryTick,
-	events.EntryHold, events.EntryCapture, events.EntryRelease,
+	events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust,
 }
 
 // fates writes what is remembered of closed grants, in order of their keys.

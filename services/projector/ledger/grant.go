@@ -36,6 +36,7 @@ const (
 	spent ending = iota
 	expired
 	voided
+	charged // never a grant: the id is of an adjustment that charged
 )
 
 const (
@@ -105,7 +106,7 @@ func (x *step) open(p *Posting, g *grant, f fate) {
 func (x *step) void(v *events.Void) events.Decision {
 	f, ok := x.state.known[grantKey(x.account.id, v.Grant)]
 	switch {
-	case !ok:
+	case !ok, f.open == nil && f.how == charged:
 		return refuse(events.RefusedNotFound, "the account has no grant with this id")
 	case f.open == nil && f.how == voided:
 		return refuse(events.RefusedAlreadyVoid, "the grant is void")
@@ -131,6 +132,8 @@ func checkGrant(g *events.Grant) string {
 		return "id: expected 1 to 128 of A–Z a–z 0–9 _ - . :"
 	case strings.HasPrefix(g.ID, planIDPrefix):
 		return "id: " + planIDPrefix + " begins the ids of grants that plans issue"
+	case strings.HasPrefix(g.ID, events.AdjustmentGrantPrefix):
+		return "id: " + events.AdjustmentGrantPrefix + " begins the ids of grants that adjustments issue"
 	case g.Amount <= 0 || g.Amount > events.MaxCredits:
 		return "amount: expected more than 0 and at most " + events.MaxCredits.String()
 	case !storable(g.EffectiveAt) || !storable(g.ExpiresAt):

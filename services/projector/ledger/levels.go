@@ -81,6 +81,8 @@ func (x *step) causeOf() *events.Cause {
 		x.cause.ID = e.Capture.Hold
 	case e.Kind == events.EntryRelease && e.Release != nil:
 		x.cause.ID = e.Release.Hold
+	case e.Kind == events.EntryAdjust && e.Adjust != nil:
+		x.cause.ID = e.Adjust.ID
 	}
 	return x.cause
 }

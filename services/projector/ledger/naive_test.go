@@ -26,6 +26,7 @@ type naiveAccount struct {
 	now      time.Time
 	grants   []*naiveGrant
 	commands []events.Grant // those applied
+	adjusted []events.Adjustment
 	charges  []events.Credits
 	forgiven []events.Credits
 	holds    []*naiveHold // ever placed
@@ -102,6 +103,8 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 		cause.ID = e.Grant.ID
 	case events.EntryVoid:
 		cause.ID = e.Void.Grant
+	case events.EntryAdjust:
+		cause.ID = e.Adjust.ID
 	case events.EntryHold:
 		cause.ID = e.Hold.ID
 	case events.EntryCapture:
@@ -135,6 +138,8 @@ func (n *naive) entry(a *naiveAccount, e events.Entry, cause events.Cause) strin
 		return a.issue(*e.Grant)
 	case events.EntryVoid:
 		return a.void(e.Void.Grant)
+	case events.EntryAdjust:
+		return a.adjust(*e.Adjust)
 	case events.EntryHold:
 		return a.place(*e.Hold)
 	case events.EntryCapture:

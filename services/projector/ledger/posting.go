@@ -35,6 +35,7 @@ const (
 	PostingHold     PostingKind = "hold"
 	PostingCapture  PostingKind = "capture"
 	PostingRelease  PostingKind = "release"
+	PostingAdjust   PostingKind = "adjust"
 	PostingAccount  PostingKind = "account"
 	PostingPlan     PostingKind = "plan"
 	PostingRateCard PostingKind = "rate_card"
@@ -52,7 +53,8 @@ type Posting struct {
 	// At is when the change took place: the due time of an expiry or a period,
 	// the entry's time otherwise.
 	At time.Time
-	// Grant is the grant concerned, if it is one.
+	// Grant is the grant concerned, if it is one. Of an adjustment that charges
+	// it is the name its grant would have.
 	Grant string
 	// Hold is the hold concerned, if it is one.
 	Hold string

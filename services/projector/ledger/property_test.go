@@ -67,7 +67,7 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 	e := events.Entry{Account: account}
 	e.Kind = rapid.SampledFrom([]events.EntryKind{
 		events.EntryDebit, events.EntryDebit, events.EntryDebit, events.EntryGrant, events.EntryGrant,
-		events.EntryVoid, events.EntryAccount, events.EntryPlan, events.EntryTick,
+		events.EntryVoid, events.EntryAdjust, events.EntryAccount, events.EntryPlan, events.EntryTick,
 		events.EntryHold, events.EntryHold, events.EntryHold, events.EntryCapture, events.EntryRelease,
 	}).Draw(t, "kind")
 	switch e.Kind {
@@ -86,9 +86,18 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 		if !e.Grant.ExpiresAt.IsZero() && !e.Grant.ExpiresAt.After(e.Grant.EffectiveAt) {
 			e.Grant.ExpiresAt = time.Time{}
 		}
+	case events.EntryAdjust:
+		e.Adjust = &events.Adjustment{
+			ID: rapid.StringMatching("a[0-3]").Draw(t, "adjustment"), Amount: amount(t, 1),
+			Reason: rapid.SampledFrom([]string{"lost", "counted twice"}).Draw(t, "reason"),
+		}
+		if rapid.Bool().Draw(t, "charges") {
+			e.Adjust.Amount = -e.Adjust.Amount
+		}
 	case events.EntryVoid:
 		e.Void = &events.Void{Grant: rapid.OneOf(
 			rapid.StringMatching("g[0-9a-f]"),
+			rapid.StringMatching("adjust:a[0-3]"),
 			rapid.SampledFrom([]string{"plan:p:2026-01-29T00:00:00Z", "plan:q:2026-01-29T00:00:00Z", "plan::2026-01-29T00:00:00Z", "plan:p:2026-01-30T00:00:00Z:rollover"}),
 		).Draw(t, "void")}
 	case events.EntryHold, events.EntryCapture, events.EntryRelease:

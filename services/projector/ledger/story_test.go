@@ -25,6 +25,7 @@ import (
 //	                         rollover=(MIN,MAX) source= note=]
 //	                       debit ID AMOUNT [project= key= team=]
 //	                       void ID GRANT
+//	                       adjust ID ADJUSTMENT AMOUNT [reason=]
 //	                       hold ID HOLD AMOUNT [expires_in= project= key= team=]
 //	                       capture ID HOLD AMOUNT
 //	                       release ID HOLD
@@ -186,6 +187,8 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 		if v, ok := options["rollover"]; ok {
 			e.Grant.Rollover = rolloverOf(v)
 		}
+	case events.EntryAdjust:
+		e.Adjust = &events.Adjustment{ID: words[2], Amount: events.MustCredits(words[3]), Reason: option("reason")}
 	case events.EntryVoid:
 		e.Void = &events.Void{Grant: words[2]}
 	case events.EntryHold:
