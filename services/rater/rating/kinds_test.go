@@ -3,6 +3,7 @@ package rating_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -246,4 +247,33 @@ func TestNewRefusesPricesThatMakeNoSense(t *testing.T) {
 	if _, err := rating.New(events.RateCard{Card: "c", Rules: []events.Rule{{Name: "r", Match: events.Match{When: "foo"}, Price: events.Price{Flat: quantity("1")}}}}); !errors.Is(err, events.ErrInvalid) {
 		t.Errorf("a condition that does not compile: %v", err)
 	}
+}
+
+func TestACardIsUsedBySeveralGoroutines(t *testing.T) {
+	t.Parallel()
+	card, err := rating.New(events.RateCard{Card: "c", Rules: []events.Rule{
+		{Name: "r", Match: events.Match{When: `attributes["model"] == "large"`}, Price: events.Price{Graduated: tiers("pages", "10", "0.5", "", "0.2"),
+			Multiply: []events.Multiplier{{When: `quantities["pages"] > 5`, By: *quantity("2")}}}},
+		{Name: "rest", Price: events.Price{Flat: quantity("1")}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for n := range 8 {
+		model, want := "large", events.MustCredits("10.8") // 10 × 0.5 + 2 × 0.2, twice
+		if n%2 == 1 {
+			model, want = "small", events.MustCredits("1")
+		}
+		usage := events.Usage{Data: events.UsageData{Quantities: used("pages", "12"), Attributes: map[string]string{"model": model}}}
+		all.Go(func() {
+			for range 50 {
+				if got, err := card.Rate(usage, rating.Context{}); err != nil || got.Amount != want {
+					t.Errorf("%s: %s, %v; want %s", model, got.Amount, err, want)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }
