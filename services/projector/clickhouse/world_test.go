@@ -100,7 +100,10 @@ func (w *world) last() uint64 { return uint64(len(w.all)) }
 // stands; some hold nothing to book.
 func (w *world) chunk() (subject string, chunk events.Chunk) {
 	if w.random.IntN(12) == 0 {
-		terms := events.Terms{Period: "PT1S", Grant: &events.PlanGrant{Amount: w.amount() + 1}}
+		terms := events.Terms{
+			Period: "PT1M", Grant: &events.PlanGrant{Amount: w.amount() + 1000, Rollover: &events.Rollover{Min: 10, Max: 500}},
+			Overage: events.OverageSoft, OverageLimit: new(w.amount() + 1), PreserveOverage: new(w.random.IntN(2) == 0),
+		}
 		return events.BroadcastSubject(), events.Chunk{Entries: []events.Entry{{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "p", Terms: terms}}}}
 	}
 	account := fmt.Sprintf("account-%d", w.random.IntN(20))
@@ -139,12 +142,25 @@ func (w *world) command(account string) events.Entry {
 		return events.Entry{Kind: events.EntryCapture, Account: account, Capture: &events.Capture{Hold: hold, Amount: 1 + events.Credits(w.random.IntN(1000))}}
 	case 0:
 		return events.Entry{Kind: events.EntryVoid, Account: account, Void: &events.Void{Grant: fmt.Sprintf("g%d", w.random.IntN(50))}}
-	case 1:
-		return events.Entry{Kind: events.EntryAccount, Account: account, Settings: &events.Account{ID: account, Plan: "p"}}
+	case 1: // its period ends while the test runs, and sometimes the change waits for that
+		set := events.Account{ID: account, Plan: "p", StartedAt: w.soon().Add(-time.Minute)}
+		if w.random.IntN(3) == 0 {
+			set.Change = events.ChangePeriodEnd
+		}
+		return events.Entry{Kind: events.EntryAccount, Account: account, Settings: &set}
+	case 4:
+		amount := w.amount() + 1
+		if w.random.IntN(2) == 0 {
+			amount = -amount
+		}
+		return events.Entry{Kind: events.EntryAdjust, Account: account, Adjust: &events.Adjustment{ID: fmt.Sprintf("a%d", w.random.IntN(9)), Amount: amount, Reason: "test"}}
 	}
 	g := events.Grant{ID: fmt.Sprintf("g%d", w.random.IntN(50)), Amount: 20*w.amount() + 1}
-	if w.random.IntN(2) == 0 { // expires while the test runs
-		g.ExpiresAt = time.Now().UTC().Add(time.Duration(1+w.random.IntN(15)) * time.Millisecond)
+	switch w.random.IntN(4) { // expires, or recurs, while the test runs
+	case 0, 1:
+		g.ExpiresAt = w.soon()
+	case 2:
+		g.EffectiveAt, g.Recurrence = w.soon().Add(-time.Minute), "PT1M"
 	}
 	return events.Entry{Kind: events.EntryGrant, Account: account, Grant: &g}
 }
@@ -457,4 +473,9 @@ func reconcile(t testing.TB, conn driver.Conn) []string {
 		out = append(out, fmt.Sprintf("%s: %s: %s, %s", check, subject, expected, found))
 	})
 	return out
+}
+
+// soon is an instant while the test runs.
+func (w *world) soon() time.Time {
+	return time.Now().UTC().Add(time.Duration(1+w.random.IntN(15)) * time.Millisecond)
 }
