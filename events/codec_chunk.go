@@ -115,7 +115,7 @@ func (c *Chunk) check() *Problem {
 
 func (e *Entry) check() *Problem {
 	set := 0
-	for _, present := range []bool{e.Debit != nil, e.Grant != nil, e.Void != nil, e.Hold != nil, e.Capture != nil, e.Release != nil, e.Adjust != nil, e.Settings != nil, e.Plan != nil, e.RateCard != nil} {
+	for _, present := range []bool{e.Debit != nil, e.Grant != nil, e.Void != nil, e.Hold != nil, e.Capture != nil, e.Release != nil, e.Adjust != nil, e.Correction != nil, e.Settings != nil, e.Plan != nil, e.RateCard != nil} {
 		if present {
 			set++
 		}
@@ -132,6 +132,8 @@ func (e *Entry) check() *Problem {
 		return problem(CodeInvalid, "/account", "found %s in an entry of kind %s; expected none", clip(e.Account), e.Kind)
 	case e.Debit != nil:
 		return e.Debit.check()
+	case e.Correction != nil:
+		return e.Correction.check()
 	}
 	return nil
 }
@@ -175,7 +177,7 @@ func (t *Tier) check() *Problem {
 // an account.
 func (e *Entry) content() (name string, account bool) {
 	switch e.Kind {
-	case EntryDebit, EntryGrant, EntryVoid, EntryHold, EntryCapture, EntryRelease, EntryAdjust:
+	case EntryDebit, EntryGrant, EntryVoid, EntryHold, EntryCapture, EntryRelease, EntryAdjust, EntryCorrection:
 		return string(e.Kind) + " alone", true
 	case EntryAccount:
 		return "settings alone", true
@@ -203,6 +205,8 @@ func (e *Entry) has() bool {
 		return e.Release != nil
 	case EntryAdjust:
 		return e.Adjust != nil
+	case EntryCorrection:
+		return e.Correction != nil
 	case EntryAccount:
 		return e.Settings != nil
 	case EntryPlan:

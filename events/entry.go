@@ -8,17 +8,18 @@ type EntryKind string
 // The kinds of ledger entries. Debits come from the rater; ticks from the
 // projector's clock; all others are commands, and the fold decides them.
 const (
-	EntryDebit    EntryKind = "debit"
-	EntryGrant    EntryKind = "grant"
-	EntryVoid     EntryKind = "void"
-	EntryHold     EntryKind = "hold"
-	EntryCapture  EntryKind = "capture"
-	EntryRelease  EntryKind = "release"
-	EntryAdjust   EntryKind = "adjust"
-	EntryAccount  EntryKind = "account"
-	EntryPlan     EntryKind = "plan"
-	EntryRateCard EntryKind = "rate_card"
-	EntryTick     EntryKind = "tick"
+	EntryDebit      EntryKind = "debit"
+	EntryGrant      EntryKind = "grant"
+	EntryVoid       EntryKind = "void"
+	EntryHold       EntryKind = "hold"
+	EntryCapture    EntryKind = "capture"
+	EntryRelease    EntryKind = "release"
+	EntryAdjust     EntryKind = "adjust"
+	EntryCorrection EntryKind = "correction"
+	EntryAccount    EntryKind = "account"
+	EntryPlan       EntryKind = "plan"
+	EntryRateCard   EntryKind = "rate_card"
+	EntryTick       EntryKind = "tick"
 )
 
 // Chunk is one LEDGER message: entries appended together, in order. The
@@ -59,16 +60,17 @@ type Entry struct {
 	Kind    EntryKind `json:"kind"`
 	Account string    `json:"account,omitzero"` // empty for plans and rate cards
 
-	Debit    *Debit      `json:"debit,omitzero"`
-	Grant    *Grant      `json:"grant,omitzero"`
-	Void     *Void       `json:"void,omitzero"`
-	Hold     *Hold       `json:"hold,omitzero"`
-	Capture  *Capture    `json:"capture,omitzero"`
-	Release  *Release    `json:"release,omitzero"`
-	Adjust   *Adjustment `json:"adjust,omitzero"`
-	Settings *Account    `json:"settings,omitzero"` // of kind account
-	Plan     *Plan       `json:"plan,omitzero"`
-	RateCard *RateCard   `json:"rate_card,omitzero"`
+	Debit      *Debit      `json:"debit,omitzero"`
+	Grant      *Grant      `json:"grant,omitzero"`
+	Void       *Void       `json:"void,omitzero"`
+	Hold       *Hold       `json:"hold,omitzero"`
+	Capture    *Capture    `json:"capture,omitzero"`
+	Release    *Release    `json:"release,omitzero"`
+	Adjust     *Adjustment `json:"adjust,omitzero"`
+	Correction *Correction `json:"correction,omitzero"`
+	Settings   *Account    `json:"settings,omitzero"` // of kind account
+	Plan       *Plan       `json:"plan,omitzero"`
+	RateCard   *RateCard   `json:"rate_card,omitzero"`
 }
 
 // Debit is one usage event, what it costs and why.

@@ -21,6 +21,9 @@ func CheckOrigin(subject string, chunk Chunk, partitions int) error {
 	}
 	broadcast := subject == BroadcastSubject()
 	for i, e := range chunk.Entries {
+		if c := e.Correction; c != nil && subject != CorrectionSubject(partition, c.Source, c.ID) {
+			return fmt.Errorf("entry %d corrects another usage event than this subject is for: %w", i, ErrInvalid)
+		}
 		if writerOf(e.Kind) != writer || broadcast != (e.Account == "") {
 			return fmt.Errorf("entry %d of kind %s does not belong on this subject: %w", i, e.Kind, ErrInvalid)
 		}
@@ -38,12 +41,16 @@ func originOf(subject string, partitions int) (partition int, writer Writer, ok 
 		return -1, WriterCommand, true
 	}
 	tokens := strings.Split(subject, ".")
-	if len(tokens) != 3 {
+	corrects := len(tokens) == 4 && tokens[2] == string(WriterCorrection)
+	if len(tokens) != 3 && !corrects {
 		return 0, "", false
 	}
 	partition, err := strconv.Atoi(tokens[1])
 	if err != nil || partition < 0 || partition >= partitions {
 		return 0, "", false
+	}
+	if corrects {
+		return partition, WriterCorrection, strings.HasPrefix(subject, strings.TrimSuffix(CorrectionSubjects(partition), "*"))
 	}
 	for _, writer := range []Writer{WriterUsage, WriterCommand, WriterClock} {
 		if subject == LedgerSubject(partition, writer) {
@@ -60,6 +67,8 @@ func writerOf(k EntryKind) Writer {
 		return WriterUsage
 	case EntryTick:
 		return WriterClock
+	case EntryCorrection:
+		return WriterCorrection
 	}
 	return WriterCommand
 }

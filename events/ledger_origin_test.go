@@ -23,6 +23,7 @@ func TestOnlyWhatAWriterAppendsIsTheLedgers(t *testing.T) {
 	grant := events.Entry{Kind: events.EntryGrant, Account: account(2)}
 	tick := events.Entry{Kind: events.EntryTick, Account: account(2)}
 	plan := events.Entry{Kind: events.EntryPlan}
+	fix := events.Entry{Kind: events.EntryCorrection, Account: account(2), Correction: &events.Correction{Source: "/s", ID: "1"}}
 	span := events.Chunk{Span: &events.Span{}}
 	for name, c := range map[string]struct {
 		subject string
@@ -33,6 +34,14 @@ func TestOnlyWhatAWriterAppendsIsTheLedgers(t *testing.T) {
 		"a rater's span without debits":            {"ledger.2.usage", span, false},
 		"a command about an account":               {"ledger.2.command", chunk(grant), false},
 		"a tick":                                   {"ledger.2.clock", chunk(tick), false},
+		"a correction of the subject's event":      {events.CorrectionSubject(2, "/s", "1"), chunk(fix), false},
+		"a correction of another event":            {events.CorrectionSubject(2, "/s", "2"), chunk(fix), true},
+		"a correction in another partition":        {events.CorrectionSubject(3, "/s", "1"), chunk(fix), true},
+		"a correction among commands":              {"ledger.2.command", chunk(fix), true},
+		"a debit among corrections":                {events.CorrectionSubject(2, "/s", "1"), chunk(debit(2)), true},
+		"corrections of nothing":                   {"ledger.2.correction", events.Chunk{}, true},
+		"corrections for every partition":          {"ledger.all.correction.ab", events.Chunk{}, true},
+		"corrections of a number otherwise":        {"ledger.02.correction.ab", events.Chunk{}, true},
 		"a plan for every partition":               {"ledger.all.command", chunk(plan), false},
 		"the last partition":                       {"ledger.3.usage", chunk(debit(3)), false},
 		"the first partition there is not":         {"ledger.4.usage", span, true},

@@ -48,6 +48,8 @@ const (
 	WriterUsage   Writer = "usage"   // the rater: debits, fenced
 	WriterCommand Writer = "command" // the gateway: grants, accounts, plans, cards
 	WriterClock   Writer = "clock"   // the projector: time that passed without traffic, fenced
+	// WriterCorrection is the gateway too: corrections, fenced by usage event.
+	WriterCorrection Writer = "correction"
 )
 
 // UsageSubject is where one usage event of account is published.
@@ -88,7 +90,7 @@ func BroadcastSubject() string { return "ledger." + Broadcast + "." + string(Wri
 // PartitionLedgerSubjects are the subjects one partition's fold reads, in
 // stream order.
 func PartitionLedgerSubjects(partition int) []string {
-	return []string{fmt.Sprintf("ledger.%d.*", partition), "ledger." + Broadcast + ".*"}
+	return []string{fmt.Sprintf("ledger.%d.*", partition), CorrectionSubjects(partition), "ledger." + Broadcast + ".*"}
 }
 
 // HoldSubject is where a client without HTTP sends a request about the holds of

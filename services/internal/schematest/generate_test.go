@@ -19,7 +19,7 @@ var (
 	indexes  = rapid.IntRange(0, 5000)
 	sources  = rapid.SampledFrom([]string{"/s", "/services/chat", "https://example.com/a%20b?c=d#e", "urn:uuid:6e8bc430"})
 	kinds    = rapid.SampledFrom([]events.EntryKind{events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount,
-		events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust,
+		events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust, events.EntryCorrection,
 		events.EntryPlan, events.EntryRateCard, events.EntryTick})
 	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored, events.SignalOverageStarted, events.SignalBudgetExceeded, events.SignalBudgetRestored})
 	grantSources = rapid.SampledFrom([]events.GrantSource{events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment})
@@ -251,12 +251,22 @@ func position(t *rapid.T) events.Position {
 	return events.Position{Sequence: sequences.Draw(t, "sequence"), Index: indexes.Draw(t, "index"), StoredAt: instant(t)}
 }
 
+func debit(t *rapid.T) events.Debit {
+	return events.Debit{Source: sources.Draw(t, "source"), ID: texts.Draw(t, "id"), Time: instant(t), Data: usageData(t), Position: position(t),
+		Amount: amount(t), Card: events.DefaultCard, Version: 1 + indexes.Draw(t, "version"), Rule: texts.Draw(t, "rule"), Arithmetic: texts.Draw(t, "arithmetic"), Tiers: some(t, 0, 2, tier)}
+}
+
+func tierMove(t *rapid.T) events.TierMove {
+	moved := tier(t)
+	return events.TierMove{Card: events.DefaultCard, Rule: texts.Draw(t, "rule"), Part: moved.Part, Quantity: moved.Quantity, Period: moved.Period, Amount: moved.Amount}
+}
+
 func entry(t *rapid.T) events.Entry {
 	e := events.Entry{Kind: kinds.Draw(t, "kind"), Account: accounts.Draw(t, "account")}
 	switch e.Kind {
 	case events.EntryDebit:
-		e.Debit = &events.Debit{Source: sources.Draw(t, "source"), ID: texts.Draw(t, "id"), Time: instant(t), Data: usageData(t), Position: position(t),
-			Amount: amount(t), Card: events.DefaultCard, Version: 1 + indexes.Draw(t, "version"), Rule: texts.Draw(t, "rule"), Arithmetic: texts.Draw(t, "arithmetic"), Tiers: some(t, 0, 2, tier)}
+		d := debit(t)
+		e.Debit = &d
 	case events.EntryGrant:
 		g := grant(t)
 		e.Grant = &g
@@ -272,6 +282,13 @@ func entry(t *rapid.T) events.Entry {
 		e.Adjust = &events.Adjustment{ID: grantIDs.Draw(t, "id"), Amount: credits(t), Reason: texts.Draw(t, "reason")}
 	case events.EntryRelease:
 		e.Release = &events.Release{Hold: grantIDs.Draw(t, "hold")}
+	case events.EntryCorrection:
+		d := debit(t)
+		e.Correction = &events.Correction{Source: d.Source, ID: d.ID, Corrects: events.LedgerPlace{Sequence: sequences.Draw(t, "corrects"), Index: indexes.Draw(t, "index"), StoredAt: instant(t)},
+			Amount: amount(t), Counted: some(t, 0, 2, tierMove), Reason: rapid.OneOf(rapid.Just(""), texts).Draw(t, "reason")}
+		if rapid.Bool().Draw(t, "charged anew") {
+			e.Correction.Debit = &d
+		}
 	case events.EntryAccount:
 		a := account(t)
 		e.Settings = &a

@@ -58,7 +58,7 @@ func (s *Server) Install(partitions int) {
 		usage.Subjects = append(usage.Subjects, events.BatchSubject(p))
 	}
 	s.Create(usage)
-	s.Create(Stream{Name: events.StreamLedger, Subjects: []string{"ledger.*.*"}})
+	s.Create(Stream{Name: events.StreamLedger, Subjects: []string{"ledger.*.*", "ledger.*.correction.*"}})
 	s.Create(Stream{Name: events.StreamSignals, Subjects: []string{"credits.*.*"}})
 	s.Create(Stream{Name: events.StreamDeadLetter, Subjects: []string{"deadletter.>"}})
 	for _, bucket := range []string{events.BucketBalances, events.BucketCatalog, events.BucketLeases, events.BucketProjections} {

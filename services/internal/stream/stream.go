@@ -254,7 +254,7 @@ func usageConfig(c Config) *jetstream.StreamConfig {
 func ledgerConfig(c Config) *jetstream.StreamConfig {
 	return &jetstream.StreamConfig{
 		Name: events.StreamLedger, Description: "The truth about credits; kept for ever.",
-		Subjects: []string{"ledger.*.*"},
+		Subjects: []string{"ledger.*.*", "ledger.*.correction.*"},
 		Storage:  jetstream.FileStorage, Replicas: c.Replicas,
 		Discard: jetstream.DiscardNew, DenyDelete: true, DenyPurge: true,
 	}

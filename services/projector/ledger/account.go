@@ -27,6 +27,8 @@ type account struct {
 	holds   *holds    // nil until one was placed
 	budgets []*budget // one for each of terms.limits
 
+	uses *uses // of grants and overage by debits; nil until there was one
+
 	levels []level // one for each of terms.levels
 
 	clock  clock
@@ -77,6 +79,9 @@ func (s *State) applyTo(a *account, p Point, e events.Entry, postings []Posting)
 	if decision.Outcome != events.Applied {
 		posting := x.begin(PostingKind(e.Kind), now)
 		posting.Refused = decision.Code
+		if e.Kind == events.EntryDebit || e.Kind == events.EntryCorrection {
+			a.chargesNothing(x.place())
+		}
 		x.end(posting)
 	}
 	s.schedule(a, a.nextDue())
@@ -102,6 +107,8 @@ func (x *step) apply() events.Decision {
 		return x.release(e.Release)
 	case e.Kind == events.EntryAdjust && e.Adjust != nil:
 		return x.adjust(e.Adjust)
+	case e.Kind == events.EntryCorrection && e.Correction != nil:
+		return x.correct(e.Correction)
 	case e.Kind == events.EntryAccount && e.Settings != nil:
 		return x.set(*e.Settings)
 	case e.Kind == events.EntryTick:

@@ -32,6 +32,11 @@ type place struct {
 	index    int
 }
 
+// before reports whether l stands before other.
+func (l place) before(other place) bool {
+	return l.sequence < other.sequence || l.sequence == other.sequence && l.index < other.index
+}
+
 // advance moves to p, or returns false when p is not after the place.
 func (l *place) advance(p Point) bool {
 	if p.Sequence < l.sequence || (p.Sequence == l.sequence && p.Index <= l.index) {

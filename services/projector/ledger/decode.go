@@ -157,6 +157,9 @@ func (d *stateDecoder) account() {
 	}
 	a.terms = d.termsOf()
 	d.openGrants(a)
+	if flags&accountUses != 0 && d.err == nil {
+		d.uses(a)
+	}
 	if flags&accountHolds != 0 {
 		d.holds(a)
 	}
@@ -276,9 +279,24 @@ func (d *stateDecoder) openGrants(a *account) {
 	d.check(left == 0, "totals of an account")
 }
 
-// grant reads g and makes it known. It returns its flags.
+// grant reads an open g and makes it known. It returns its flags.
 func (d *stateDecoder) grant(a *account, g *grant) byte {
-	flags := d.byte()
+	flags, content := d.grantContent(a, g)
+	d.check(g.remaining > 0 || flags&grantPending == 0 && g.renews(), "amount of a grant")
+	if d.err != nil {
+		return flags
+	}
+	key := grantKey(a.id, g.id)
+	_, twice := d.state.known[key]
+	d.check(!twice, "id of a grant")
+	d.state.known[key] = fate{open: g, content: content}
+	return flags
+}
+
+// grantContent reads what is written of g, its flags and the digest of its
+// command.
+func (d *stateDecoder) grantContent(a *account, g *grant) (flags byte, content digest) {
+	flags = d.byte()
 	d.check(flags <= grantFlags, "flags of a grant")
 	g.id = d.text()
 	g.amount = d.credits()
@@ -292,32 +310,26 @@ func (d *stateDecoder) grant(a *account, g *grant) byte {
 	source := d.byte()
 	d.check(int(source) < len(grantSources), "source of a grant")
 	g.priority = d.byte()
-	f := fate{open: g}
 	if flags&grantContent != 0 {
-		copy(f.content[:], d.bytes(len(f.content)))
-		d.check(f.content != (digest{}), "content of a grant")
+		copy(content[:], d.bytes(len(content)))
+		d.check(content != (digest{}), "content of a grant")
 	}
 	if flags&grantRenews != 0 {
 		g.renewal = d.renewal(a.clock.now, flags&grantRecurs != 0)
 	}
 	d.check(flags&(grantRenews|grantRecurs) != grantRecurs, "flags of a grant")
 	d.check(flags&(grantPending|grantRecurs) != grantPending|grantRecurs, "flags of a grant")
-	d.check(g.remaining > 0 || flags&grantPending == 0 && g.renews(), "amount of a grant")
-	if d.err != nil {
-		return flags
+	if d.err == nil {
+		g.source = grantSources[source]
 	}
-	g.source = grantSources[source]
-	key := grantKey(a.id, g.id)
-	_, twice := d.state.known[key]
-	d.check(!twice, "id of a grant")
-	d.state.known[key] = f
-	return flags
+	return flags, content
 }
 
 func (d *stateDecoder) renewal(now micros, recurs bool) *renewal {
 	r := &renewal{next: never, index: -1}
 	r.every.months, r.every.length = int(d.uvarint()), micros(d.uvarint())
 	r.amount = d.credits()
+	r.turn = d.uvarint()
 	r.rollover = rollover{min: d.credits(), max: d.credits()}
 	if recurs {
 		r.next = now + micros(d.varint())

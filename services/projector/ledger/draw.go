@@ -35,6 +35,7 @@ func (x *step) debit(d *events.Debit) events.Decision {
 	p.Charged = d.Amount
 	a.charged = charged
 	x.cover(p, d.Amount)
+	x.note()
 	x.spend(scopes{project: d.Data.Project, key: d.Data.Key, attributes: d.Data.Attributes}, d.Amount)
 	x.end(p)
 	return applied
@@ -44,11 +45,29 @@ func (x *step) debit(d *events.Debit) events.Decision {
 // cover becomes overage. Holds reserve amounts, not grants: nothing is spared
 // for them.
 func (x *step) cover(p *Posting, owed events.Credits) {
-	a := x.account
+	a, s := x.account, x.state
+	s.drew = s.drew[:0]
 	for owed > 0 && len(a.active) > 0 {
-		owed -= x.draw(p, a.active[0], owed)
+		from := source{a.active[0], a.active[0].turn()}
+		drawn := x.draw(p, from.grant, owed)
+		s.drew = append(s.drew, share{from, drawn})
+		owed -= drawn
+	}
+	if owed > 0 {
+		s.drew = append(s.drew, share{source{}, owed})
 	}
 	a.overage += owed
+}
+
+// repay lets active grants pay what is still owed.
+func (x *step) repay(p *Posting) {
+	a := x.account
+	for a.overage > 0 && len(a.active) > 0 {
+		g := a.active[0]
+		repaid := x.draw(p, g, a.overage)
+		a.overage -= repaid
+		x.noteRepaid(g, repaid)
+	}
 }
 
 // draw takes up to limit from an active grant, closes it once it is spent, and
@@ -82,7 +101,7 @@ func (x *step) takeEffect(p *Posting, g *grant) {
 	if a.cycle != nil && a.cycle.running {
 		a.cycle.granted += g.amount
 	}
-	x.repay(p, g)
+	x.replenished(p)
 }
 
 // close takes an active grant out of the account and remembers how it ended.
@@ -101,4 +120,5 @@ func (x *step) close(g *grant, how ending) {
 	f := x.state.known[key]
 	f.open, f.how = nil, how
 	x.state.known[key] = f
+	g.closed, g.how = true, how
 }

@@ -27,6 +27,7 @@ const (
 	accountBackward             // the last entry's time was before the account's
 	accountHolds                // holds were placed
 	accountWaiting              // settings wait for the end of its period
+	accountUses                 // there were debits
 	accountFlags    = 1<<iota - 1
 )
 
@@ -171,6 +172,9 @@ func (e *stateEncoder) account(s *State, a *account) error {
 	}
 	e.termsOf(a.terms)
 	e.openGrants(s, a)
+	if a.uses != nil {
+		e.uses(a)
+	}
 	if a.holds != nil {
 		e.holds(a.holds, a.clock.now)
 	}
@@ -199,6 +203,7 @@ func (a *account) flags() uint64 {
 	set(accountBackward, a.at != a.clock.now)
 	set(accountHolds, a.holds != nil)
 	set(accountWaiting, a.waiting != nil)
+	set(accountUses, a.uses != nil)
 	return flags
 }
 
@@ -286,6 +291,7 @@ func (e *stateEncoder) renewal(r *renewal, now micros) {
 	e.uvarint(uint64(r.every.months))
 	e.uvarint(uint64(r.every.length))
 	e.uvarint(uint64(r.amount))
+	e.uvarint(r.turn)
 	e.uvarint(uint64(r.rollover.min))
 	e.uvarint(uint64(r.rollover.max))
 	if r.next != never {
@@ -363,7 +369,7 @@ func (e *stateEncoder) cause(c *events.Cause, at clock) {
 // causeKinds are written as their index.
 var causeKinds = []events.EntryKind{
 	events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount, events.EntryTick,
-	events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust,
+	events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust, events.EntryCorrection,
 }
 
 // fates writes what is remembered of closed grants, in order of their keys.

@@ -19,6 +19,8 @@ type grant struct {
 	priority           uint8
 	index              int32 // in account.active, or in account.pending
 	expiryIndex        int32 // in account.expiring; -1 when it is not there
+	closed             bool
+	how                ending // once closed
 }
 
 // fate is what is remembered of a grant: enough to tell the same command from

@@ -46,7 +46,7 @@ func (a *account) rebase() {
 // charged anything.
 func (x *step) evaluate() {
 	a := x.account
-	if a.granted == 0 && a.charged == 0 {
+	if a.granted == 0 && a.charged == 0 && !a.uses.some() {
 		return
 	}
 	for i := range a.levels {
@@ -75,6 +75,8 @@ func (x *step) causeOf() *events.Cause {
 		x.cause.ID = e.Grant.ID
 	case e.Kind == events.EntryVoid && e.Void != nil:
 		x.cause.ID = e.Void.Grant
+	case e.Kind == events.EntryCorrection && e.Correction != nil:
+		x.cause.Source, x.cause.ID = e.Correction.Source, e.Correction.ID
 	case e.Kind == events.EntryHold && e.Hold != nil:
 		x.cause.ID = e.Hold.ID
 	case e.Kind == events.EntryCapture && e.Capture != nil:

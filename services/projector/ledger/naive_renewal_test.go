@@ -43,6 +43,7 @@ func (a *naiveAccount) recur(g *naiveGrant, at time.Time, cause events.Cause) {
 		return
 	}
 	kept := a.keep(g)
+	g.turn++
 	g.granted += g.content.Amount
 	g.Amount = kept + g.content.Amount
 	a.renewed(g.content.Amount, cause)
@@ -53,6 +54,7 @@ func (a *naiveAccount) rollOthers(cause events.Cause) {
 	for _, g := range a.grants {
 		before := g.left()
 		if g.isOpen() && g.content.Recurrence == "" && g.content.Rollover != nil && a.keep(g) != before {
+			g.turn++
 			a.renewed(0, cause)
 		}
 	}
@@ -82,7 +84,7 @@ func (a *naiveAccount) grew(granted events.Credits) {
 
 func (a *naiveAccount) renewed(granted events.Credits, cause events.Cause) {
 	a.grew(granted)
-	a.cover()
+	a.repay()
 	a.topped = a.drawableSum()
 	a.evaluate(cause)
 }

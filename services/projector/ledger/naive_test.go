@@ -28,6 +28,8 @@ type naiveAccount struct {
 	commands []events.Grant // those applied
 	adjusted []events.Adjustment
 	charges  []events.Credits
+	debits   map[naivePlace]*naiveCharge
+	repaid   []naiveDraw // overage by grants, oldest first
 	forgiven []events.Credits
 	holds    []*naiveHold // ever placed
 	work     []naiveWork  // ever charged
@@ -52,6 +54,7 @@ type naiveAccount struct {
 }
 
 type naiveGrant struct {
+	turn int // how often it was renewed
 	events.GrantBalance
 	active                 bool
 	drawn, expired, voided events.Credits
@@ -87,7 +90,7 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 	}
 	a := n.accounts[e.Account]
 	if a == nil {
-		a = &naiveAccount{id: e.Account}
+		a = &naiveAccount{id: e.Account, debits: map[naivePlace]*naiveCharge{}}
 		a.retake(events.Terms{})
 		n.accounts[e.Account] = a
 	}
@@ -103,6 +106,8 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 		cause.ID = e.Grant.ID
 	case events.EntryVoid:
 		cause.ID = e.Void.Grant
+	case events.EntryCorrection:
+		cause.Source, cause.ID = e.Correction.Source, e.Correction.ID
 	case events.EntryAdjust:
 		cause.ID = e.Adjust.ID
 	case events.EntryHold:
@@ -130,10 +135,10 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 func (n *naive) entry(a *naiveAccount, e events.Entry, cause events.Cause) string {
 	switch e.Kind {
 	case events.EntryDebit:
-		a.charges = append(a.charges, e.Debit.Amount)
 		a.work = append(a.work, naiveWork{e.Debit.Amount, e.Debit.Data.Project, e.Debit.Data.Key, e.Debit.Data.Attributes})
-		a.began = a.began || e.Debit.Amount > 0
-		a.cover()
+		a.charge(e.Debit.Amount)
+	case events.EntryCorrection:
+		return a.correct(*e.Correction)
 	case events.EntryGrant:
 		return a.issue(*e.Grant)
 	case events.EntryVoid:
@@ -152,15 +157,19 @@ func (n *naive) entry(a *naiveAccount, e events.Entry, cause events.Cause) strin
 	return "applied"
 }
 
-// cover lets active grants pay for whatever was charged and is not covered.
-func (a *naiveAccount) cover() {
+// cover lets active grants pay for whatever was charged and is not covered. It
+// returns what each paid.
+func (a *naiveAccount) cover() (paid []naiveDraw) {
 	for a.overage() > 0 {
 		active := a.drawable()
 		if len(active) == 0 {
-			return
+			break
 		}
-		active[0].drawn += min(a.overage(), active[0].left())
+		amount := min(a.overage(), active[0].left())
+		active[0].drawn += amount
+		paid = append(paid, naiveDraw{active[0], amount, active[0].turn})
 	}
+	return paid
 }
 
 func (a *naiveAccount) drawable() []*naiveGrant {
@@ -223,7 +232,7 @@ func (a *naiveAccount) issue(g events.Grant) string {
 func (a *naiveAccount) activate(g *naiveGrant, at time.Time) {
 	g.active = true
 	g.recurBehind(at)
-	a.cover()
+	a.repay()
 	if a.period != nil {
 		a.period.Granted += g.Amount
 	}

@@ -29,17 +29,18 @@ const (
 	PostingPeriod     PostingKind = "period"      // a period began and its plan's grant was issued
 	PostingActivate   PostingKind = "activate"    // a grant reached its effective time
 
-	PostingDebit    PostingKind = "debit"
-	PostingGrant    PostingKind = "grant"
-	PostingVoid     PostingKind = "void"
-	PostingHold     PostingKind = "hold"
-	PostingCapture  PostingKind = "capture"
-	PostingRelease  PostingKind = "release"
-	PostingAdjust   PostingKind = "adjust"
-	PostingAccount  PostingKind = "account"
-	PostingPlan     PostingKind = "plan"
-	PostingRateCard PostingKind = "rate_card"
-	PostingTick     PostingKind = "tick"
+	PostingDebit      PostingKind = "debit"
+	PostingGrant      PostingKind = "grant"
+	PostingVoid       PostingKind = "void"
+	PostingHold       PostingKind = "hold"
+	PostingCapture    PostingKind = "capture"
+	PostingRelease    PostingKind = "release"
+	PostingCorrection PostingKind = "correction"
+	PostingAdjust     PostingKind = "adjust"
+	PostingAccount    PostingKind = "account"
+	PostingPlan       PostingKind = "plan"
+	PostingRateCard   PostingKind = "rate_card"
+	PostingTick       PostingKind = "tick"
 )
 
 // Posting is one step of an account: what one entry, or the time before it,
@@ -61,7 +62,7 @@ type Posting struct {
 	// Refused is the code of a refused command, which changes nothing.
 	Refused string
 
-	// Deltas, none negative.
+	// Deltas, none negative but in corrections.
 	Granted, Drawn, Expired, Voided, Charged, Forgiven events.Credits
 
 	// Draws say from which grants Drawn came, in draw order.

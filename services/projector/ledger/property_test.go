@@ -49,6 +49,9 @@ func history(t *rapid.T) []item {
 			items[i].entry = first[i]
 		}
 	}
+	if rapid.Bool().Draw(t, "with corrections") {
+		corrections(items, func(label string, most int) int { return rapid.IntRange(0, most).Draw(t, label) })
+	}
 	return items
 }
 
@@ -253,7 +256,11 @@ func addUp(t *rapid.T, sums map[string]*ledger.Posting, p ledger.Posting) {
 	sum.Voided += p.Voided
 	sum.Charged += p.Charged
 	sum.Forgiven += p.Forgiven
-	for _, c := range []events.Credits{p.Granted, p.Drawn, p.Expired, p.Voided, p.Charged, p.Forgiven, p.Available, p.Held, p.Remaining, p.Overage} {
+	amounts := []events.Credits{p.Granted, p.Expired, p.Voided, p.Available, p.Held, p.Remaining, p.Overage}
+	if p.Kind != ledger.PostingCorrection {
+		amounts = append(amounts, p.Drawn, p.Charged, p.Forgiven)
+	}
+	for _, c := range amounts {
 		if c < 0 {
 			t.Fatalf("a negative amount: %+v", p)
 		}

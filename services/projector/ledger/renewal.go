@@ -12,7 +12,8 @@ type renewal struct {
 	next     micros         // when it recurs; never without recurrence, and in its last interval
 	rollover rollover
 	resting  bool
-	index    int32 // in renewing.recurring or renewing.rolling; -1 when it is in none
+	turn     uint64 // how often it was renewed
+	index    int32  // in renewing.recurring or renewing.rolling; -1 when it is in none
 }
 
 // renewing are the grants of an account that have a renewal and took effect.
@@ -139,6 +140,21 @@ func (a *account) rest(g *grant) {
 	a.renewing.resting.push(g)
 }
 
+// wake puts a grant that rests among those that are drawn again.
+func (a *account) wake(g *grant) {
+	a.renewing.resting.remove(int(g.index))
+	g.renewal.resting = false
+	a.active.push(g)
+}
+
+// turn is how often g was renewed.
+func (g *grant) turn() uint64 {
+	if g == nil || g.renewal == nil {
+		return 0
+	}
+	return g.renewal.turn
+}
+
 // recur starts a grant over: what is left is lost or rolled over, and its
 // amount is granted again. Of intervals that went by unnoticed the last one
 // counts. A grant that would overflow the account's totals goes on as it is.
@@ -163,7 +179,7 @@ func (x *step) recur(g *grant, at micros) {
 	p := x.begin(PostingRecur, at)
 	x.renew(p, g, kept+r.amount, r.amount+max(0, kept-g.remaining), max(0, g.remaining-kept))
 	g.amount = kept + r.amount
-	x.repay(p, g)
+	x.replenished(p)
 	x.end(p)
 }
 
@@ -185,7 +201,7 @@ func (x *step) rollOthers(at micros) {
 		}
 		p := x.begin(PostingRollover, at)
 		x.renew(p, g, kept, max(0, kept-g.remaining), max(0, g.remaining-kept))
-		x.repay(p, g)
+		x.replenished(p)
 		x.end(p)
 	}
 }
@@ -198,23 +214,18 @@ func (x *step) renew(p *Posting, g *grant, left, granted, lost events.Credits) {
 	a.expired += lost
 	a.drawable += granted - lost
 	g.remaining = left
+	g.renewal.turn++
 	if g.rests() {
-		a.renewing.resting.remove(int(g.index))
-		g.renewal.resting = false
-		a.active.push(g)
+		a.wake(g)
 	}
 	if a.cycle != nil && a.cycle.running {
 		a.cycle.granted += granted
 	}
 }
 
-// repay lets a grant that has new credits pay for what is owed, before anything
-// else does.
-func (x *step) repay(p *Posting, g *grant) {
-	a := x.account
-	if repaid := min(a.overage, g.remaining); repaid > 0 {
-		a.overage -= x.draw(p, g, repaid)
-	}
-	a.topped = a.drawable
-	a.rebase()
+// replenished lets new credits pay for what is owed, before anything else does.
+func (x *step) replenished(p *Posting) {
+	x.repay(p)
+	x.account.topped = x.account.drawable
+	x.account.rebase()
 }

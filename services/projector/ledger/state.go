@@ -26,6 +26,8 @@ type State struct {
 
 	broadcast clock // of plans and cards
 	stray     place // of entries that name no possible account
+
+	drew []share // by the charge on its way; reused
 }
 
 // New returns the state before the first entry.

@@ -29,6 +29,7 @@ import (
 //	                       hold ID HOLD AMOUNT [expires_in= project= key= team=]
 //	                       capture ID HOLD AMOUNT
 //	                       release ID HOLD
+//	                       correct ID SEQUENCE OLD [NEW]
 //	                       tick ID
 //	                       card NAME PRICE [from=]
 //	                       again (the last entry once more)
@@ -207,6 +208,16 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 		e.Capture = &events.Capture{Hold: words[2], Amount: events.MustCredits(words[3])}
 	case events.EntryRelease:
 		e.Release = &events.Release{Hold: words[2]}
+	case "correct":
+		sequence, err := strconv.ParseUint(words[2], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Kind = events.EntryCorrection
+		e.Correction = &events.Correction{Source: "test", ID: "u", Corrects: events.LedgerPlace{Sequence: sequence}, Amount: events.MustCredits(words[3])}
+		if len(words) > 4 {
+			e.Correction.Debit = &events.Debit{Source: "test", ID: "u", Amount: events.MustCredits(words[4])}
+		}
 	case events.EntryTick:
 	case events.EntryAccount:
 		e.Settings = &events.Account{ID: name, Plan: option("plan"), StartedAt: timeOf("started"), Terms: termsOf(t, options), Change: events.PlanChange(option("change"))}
