@@ -64,6 +64,14 @@ func (g *Gateway) simulate(ctx context.Context, in *simulateInput) (*simulateOut
 	if err := sameName("/card", card.Card, in.Card); err != nil {
 		return nil, err
 	}
+	versions, err := g.cardVersions(ctx, in.Card)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(versions); n > 0 {
+		card.Version = versions[n-1].Version
+	}
+	card.Version++ // as it would be applied
 	rate, err := g.CompileRateCard(card)
 	if err != nil {
 		return nil, invalid("the document is not valid", Fault{Code: "invalid", Detail: err.Error()})

@@ -54,7 +54,7 @@ func TestACardIsSimulatedOverPastUsageAndNothingIsWritten(t *testing.T) {
 	r := fromClickHouse
 	told := fmt.Sprintf("%d events from %s: %+v; %d refused, %s: %s %s", r.Events, r.Source, r.Rows, r.Refused.Events, r.Refused.Now, r.Refused.Examples[0].ID, r.Refused.Examples[0].Reason)
 	want := `4 events from clickhouse: [{Account:acme Operation:POST /chat Sums:{Calls:3 Now:41.696666 Then:83.393334 Difference:41.696668}}]; ` +
-		`1 refused, 0.11: 4 rate card default version 0: no rule matches`
+		`1 refused, 0.11: 4 rate card default version 2: no rule matches`
 	if diff := cmp.Diff(want, told); diff != "" {
 		t.Errorf("simulation (-want +got):\n%s", diff)
 	}

@@ -30,8 +30,12 @@ func (a *app) balanceCommand() *cobra.Command {
 			if sequence > 0 {
 				query.Set("sequence", strconv.FormatUint(sequence, 10))
 			}
+			call := a.short
+			if len(query) > 0 {
+				call = a.long
+			}
 			var balance events.Balance
-			answer, err := a.long(c.Context(), http.MethodGet, "/v1/accounts/"+url.PathEscape(args[0])+"/balance?"+query.Encode(), "", nil, &balance)
+			answer, err := call(c.Context(), http.MethodGet, "/v1/accounts/"+url.PathEscape(args[0])+"/balance?"+query.Encode(), "", nil, &balance)
 			if err != nil {
 				return err
 			}

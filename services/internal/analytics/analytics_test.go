@@ -211,6 +211,60 @@ func TestUsageIsBrokenDown(t *testing.T) {
 	}
 }
 
+func TestPastUsageIsReadAsItCame(t *testing.T) {
+	t.Parallel()
+	dsn := enginetest.Database(t)
+	db := open(t, dsn)
+	options, err := driver.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := driver.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	bare := `INSERT INTO usage_events (source, id, account, time, operation, ledger_seq, quantities, attributes)
+		VALUES ('/api', 'e0', 'ada', '2026-05-06 11:00:00', 'GET /', 7, map('a', 1.5, 'b', 0, 'c', 2), map('empty', '', 'x', 'y z')), ('/api', 'e6', 'ada', '2026-05-08 11:00:00', 'GET /', 7, map(), map())`
+	if err := conn.Exec(t.Context(), bare); err != nil {
+		t.Fatal(err)
+	}
+	read := func(s analytics.Span) (all []string) {
+		t.Helper()
+		err := db.Events(t.Context(), s, func(u events.Usage, charged events.Credits) error {
+			text, err := json.Marshal(u.Data)
+			all = append(all, fmt.Sprintf("%s %s of %s at %s: %s for %s", u.Source, u.ID, u.Account, u.Time.Format(time.RFC3339), text, charged))
+			return err
+		})
+		if n, counted := db.CountEvents(t.Context(), s); err != nil || counted != nil || n != uint64(len(all)) {
+			t.Errorf("%d events counted, %v; %d read, %v", n, counted, len(all), err)
+		}
+		return all
+	}
+	tokens := `"quantities":{"tokens":"374.000000000001"},"attributes":{"model":"large"}}`
+	want := []string{
+		`/api e0 of ada at 2026-05-06T11:00:00Z: {"operation":"GET /","quantities":{"a":"1.5","b":"0","c":"2"},"attributes":{"empty":"","x":"y z"}} for 0`,
+		`/api e1 of ada at 2026-05-06T12:00:00Z: {"operation":"POST /chat","status":201,"project":"web","key":"k1",` + tokens + ` for 4`,
+		`/api e2 of ada at 2026-05-06T13:00:00Z: {"operation":"POST /chat","status":201,"project":"web","key":"k2",` + tokens + ` for 8.000001`,
+		`/api e3 of ada at 2026-05-07T12:00:00Z: {"operation":"GET /file","status":201,"project":"web","key":"k1",` + tokens + ` for 9`,
+		`/api e6 of ada at 2026-05-08T11:00:00Z: {"operation":"GET /"} for 0`,
+		`/api e4 of bob at 2026-05-06T12:00:00Z: {"operation":"GET /file","status":201,"project":"web","key":"k9",` + tokens + ` for 2`,
+	}
+	for name, c := range map[string]struct {
+		span analytics.Span
+		want []string
+	}{
+		"all":             {analytics.Span{Through: 7}, want},
+		"of an account":   {analytics.Span{Account: "bob", Through: 7}, want[5:]},
+		"since a time":    {analytics.Span{Account: "ada", Since: noon.Add(time.Hour), Through: 7}, want[2:5]},
+		"up to a message": {analytics.Span{Account: "ada", Through: 4}, want[1:3]},
+	} {
+		if diff := cmp.Diff(c.want, read(c.span)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestAccountsAndReconciliationFollowTheTables(t *testing.T) {
 	t.Parallel()
 	dsn := enginetest.Database(t)

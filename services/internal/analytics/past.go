@@ -3,6 +3,7 @@ package analytics
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -40,7 +41,8 @@ func (db *DB) CountEvents(ctx context.Context, s Span) (uint64, error) {
 func (db *DB) Events(ctx context.Context, s Span, visit func(u events.Usage, charged events.Credits) error) error {
 	where, args := s.where()
 	rows, err := db.conn.Query(ctx, `SELECT source, id, account, time, operation, status, project, key,
-		mapKeys(quantities), arrayMap(q -> toString(q), mapValues(quantities)), mapKeys(attributes), mapValues(attributes), amount_uc
+		arrayStringConcat(mapKeys(quantities), '\0'), arrayStringConcat(arrayMap(q -> toString(q), mapValues(quantities)), '\0'),
+		arrayStringConcat(mapKeys(attributes), '\0'), arrayStringConcat(mapValues(attributes), '\0'), amount_uc
 		FROM usage_events `+where+" ORDER BY account, time, ledger_seq, entry_index", args...)
 	if err != nil {
 		return fmt.Errorf("read usage events: %w", err)
@@ -50,7 +52,7 @@ func (db *DB) Events(ctx context.Context, s Span, visit func(u events.Usage, cha
 		var u events.Usage
 		var status uint16
 		var amount int64
-		var names, values, keys, texts []string
+		var names, values, keys, texts string // with zero bytes in between, which no event has: arrays take thrice as long
 		err := rows.Scan(&u.Source, &u.ID, &u.Account, &u.Time, &u.Data.Operation, &status, &u.Data.Project, &u.Data.Key,
 			&names, &values, &keys, &texts, &amount)
 		if err != nil {
@@ -60,12 +62,7 @@ func (db *DB) Events(ctx context.Context, s Span, visit func(u events.Usage, cha
 		if u.Data.Quantities, err = quantities(names, values); err != nil {
 			return fmt.Errorf("read usage event %s of %s: %w", u.ID, u.Source, err)
 		}
-		if len(keys) > 0 {
-			u.Data.Attributes = make(map[string]string, len(keys))
-			for i, key := range keys {
-				u.Data.Attributes[key] = texts[i]
-			}
-		}
+		u.Data.Attributes = pairs(keys, texts)
 		if err := visit(u, events.Credits(amount)); err != nil {
 			return err
 		}
@@ -76,13 +73,31 @@ func (db *DB) Events(ctx context.Context, s Span, visit func(u events.Usage, cha
 	return nil
 }
 
-func quantities(names, values []string) (map[string]events.Quantity, error) {
-	if len(names) == 0 {
+// pairs takes two lists apart and puts their elements together.
+func pairs(names, values string) map[string]string {
+	if names == "" {
+		return nil
+	}
+	all := make(map[string]string, 1+strings.Count(names, "\x00"))
+	for more := true; more; {
+		var name, value string
+		name, names, more = strings.Cut(names, "\x00")
+		value, values, _ = strings.Cut(values, "\x00")
+		all[name] = value
+	}
+	return all
+}
+
+func quantities(names, values string) (map[string]events.Quantity, error) {
+	if names == "" {
 		return nil, nil
 	}
-	all := make(map[string]events.Quantity, len(names))
-	for i, name := range names {
-		q, err := events.ParseQuantity(values[i])
+	all := make(map[string]events.Quantity, 1+strings.Count(names, "\x00"))
+	for more := true; more; {
+		var name, value string
+		name, names, more = strings.Cut(names, "\x00")
+		value, values, _ = strings.Cut(values, "\x00")
+		q, err := events.ParseQuantity(value)
 		if err != nil {
 			return nil, err
 		}
