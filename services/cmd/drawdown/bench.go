@@ -36,10 +36,11 @@ var benchPrice = events.MustCredits("0.962") // 0.5 + 374/1000 + 2 × 44/1000
 
 // benchResult is what a benchmark measured.
 type benchResult struct {
-	Version    string             `json:"version"`
-	Throughput []bench.Throughput `json:"throughput"`
-	Latency    []bench.Latency    `json:"exhaustion_latency"`
-	Memory     []processMemory    `json:"memory"`
+	Version    string              `json:"version"`
+	Throughput []bench.Throughput  `json:"throughput"`
+	Latency    []bench.Latency     `json:"exhaustion_latency"`
+	Holds      []bench.HoldLatency `json:"hold_latency"`
+	Memory     []processMemory     `json:"memory"`
 }
 
 type processMemory struct {
@@ -55,8 +56,8 @@ func (a *app) benchCommand() *cobra.Command {
 		Long: `Start an installation in a temporary folder on free ports and measure it from
 outside: events per second from publish to balance, beside what plain JetStream
 does with the same bytes on the same server; the time from the event that
-exhausts an account to credits.exhausted, at a low and at half load; the memory
-of each process.`,
+exhausts an account to credits.exhausted, at a low and at half load; the time to
+place a hold, over HTTP and over a NATS request; the memory of each process.`,
 		Example: "  drawdown bench --events 100000 --trials 200",
 		RunE: func(c *cobra.Command, _ []string) error {
 			ctx, cancel := context.WithTimeoutCause(c.Context(), benchBound, errors.New("the benchmark took too long"))
@@ -120,6 +121,14 @@ func (a *app) measure(ctx context.Context, target *client, endpoints config.Endp
 			return err
 		},
 	}
+	c.Hold = func(ctx context.Context, account string, h events.Hold) error {
+		body, err := json.Marshal(h)
+		if err != nil {
+			return err
+		}
+		_, err = target.call(ctx, http.MethodPost, holdsOf(account), typeJSON, body, nil)
+		return err
+	}
 	result.remember(endpoints, "idle")
 	batches, err := bench.New(c)
 	if err != nil {
@@ -147,6 +156,9 @@ func (a *app) measure(ctx context.Context, target *client, endpoints config.Endp
 			return err
 		}
 		result.Latency = append(result.Latency, l)
+	}
+	if result.Holds, err = batches.Holds(ctx); err != nil {
+		return err
 	}
 	result.remember(endpoints, "after latency")
 	return nil
@@ -225,6 +237,11 @@ func (a *app) printBench(r benchResult) {
 	rows = [][]any{{"\nLATENCY, exhausting event to credits.exhausted", "TRIALS", "P50 MS", "P99 MS", "MAX MS"}}
 	for _, l := range r.Latency {
 		rows = append(rows, []any{fmt.Sprintf("at %.0f events/s", l.Load), l.Trials, l.P50, l.P99, l.Max})
+	}
+	table(a.out, rows...)
+	rows = [][]any{{"\nLATENCY, asking for a hold to hearing that it is placed", "TRIALS", "P50 MS", "P99 MS", "MAX MS"}}
+	for _, l := range r.Holds {
+		rows = append(rows, []any{"over " + l.How, l.Trials, l.P50, l.P99, l.Max})
 	}
 	table(a.out, rows...)
 	rows = [][]any{{"\nMEMORY", "WHEN", "MIB"}}

@@ -34,6 +34,8 @@ type Config struct {
 	Price    events.Credits
 	// Grant gives an account credits, by whatever means the caller has.
 	Grant func(ctx context.Context, account string, amount events.Credits) error
+	// Hold places a hold over HTTP.
+	Hold func(ctx context.Context, account string, h events.Hold) error
 	// Progress is told what is going on.
 	Progress func(format string, v ...any)
 }
