@@ -19,9 +19,16 @@ func (l *load) begin() {
 	l.append(events.Entry{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "minute", Terms: events.Terms{
 		Period: "PT1M", Grant: &events.PlanGrant{Amount: events.MustCredits("4")}, Thresholds: []string{"50%", "1"},
 	}}})
+	l.append(events.Entry{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "owing", Terms: events.Terms{
+		Period: "PT2M", Grant: &events.PlanGrant{Amount: events.MustCredits("5"), Rollover: &events.Rollover{Min: events.Credit, Max: 3 * events.Credit}},
+		Overage: events.OverageSoft, OverageLimit: new(2 * events.Credit), PreserveOverage: new(true), Thresholds: []string{"50%", "1"},
+	}}})
 	for i, id := range l.accounts {
 		settings := events.Account{ID: id, Terms: events.Terms{Thresholds: []string{"5", "2"}}}
-		if i%2 == 0 {
+		switch i % 4 {
+		case 1:
+			settings = events.Account{ID: id, Plan: "owing"}
+		case 0, 2:
 			settings = events.Account{ID: id, Plan: "minute"}
 		}
 		l.append(events.Entry{Kind: events.EntryAccount, Account: id, Settings: &settings})
@@ -40,6 +47,12 @@ func (l *load) command() {
 	case n < 9:
 		e := pick(l.w, l.grants)
 		l.append(events.Entry{Kind: events.EntryVoid, Account: e.Account, Void: &events.Void{Grant: e.Grant.ID}})
+	case l.w.chance(2):
+		id := pick(l.w, l.accounts)
+		l.append(events.Entry{Kind: events.EntryAccount, Account: id, Settings: &events.Account{
+			ID: id, Plan: pick(l.w, []string{"minute", "owing"}),
+			Change: pick(l.w, []events.PlanChange{events.ChangeNow, events.ChangeNowProrated, events.ChangePeriodEnd}),
+		}})
 	default:
 		id := pick(l.w, l.accounts)
 		stop := events.Credits(l.w.rng.IntN(3)) * 1_000_000

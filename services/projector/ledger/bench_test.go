@@ -97,6 +97,38 @@ func BenchmarkApplyGrant(b *testing.B) {
 	}
 }
 
+// BenchmarkRenew lets a day pass for an account whose grants all start over, or
+// are all filled up again at a new period.
+func BenchmarkRenew(b *testing.B) {
+	const grants = 100_000
+	for _, bm := range []struct {
+		name       string
+		recurrence string
+		rollover   *events.Rollover
+	}{
+		{"100000 recurring grants", "day", nil},
+		{"100000 grants with a rollover", "", &events.Rollover{Min: events.Credit, Max: events.Credit}},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			fold := newBench()
+			fold.apply(events.Entry{Kind: events.EntryAccount, Account: "ada", Settings: &events.Account{ID: "ada", Terms: events.Terms{Period: "day"}}})
+			for i := range grants {
+				e := grant("ada", fmt.Sprint("g", i), events.Credit)
+				e.Grant.Recurrence, e.Grant.Rollover = bm.recurrence, bm.rollover
+				fold.apply(e)
+			}
+			postings := 0
+			for b.Loop() {
+				fold.apply(debit("ada", grants*events.Credit))
+				fold.point.Time = fold.point.Time.Add(24 * time.Hour)
+				fold.apply(events.Entry{Kind: events.EntryTick, Account: "ada"})
+				postings += len(fold.postings)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(postings), "ns/grant")
+		})
+	}
+}
+
 func BenchmarkBalance(b *testing.B) {
 	for _, grants := range []int{3, 100_000} {
 		b.Run(fmt.Sprint(grants, " grants"), func(b *testing.B) {

@@ -48,11 +48,11 @@ func (byRest) moved(g *grant, index int) { g.index = int32(index) }
 
 // renewalOf reads checked content; nil is none.
 func renewalOf(g *events.Grant) *renewal {
-	r := &renewal{amount: g.Amount, next: never, rollover: rolloverOf(g.Rollover), index: -1}
-	r.every, _ = parsePeriod(g.Recurrence)
-	if !r.every.some() && !r.rollover.some() {
+	if g.Recurrence == "" && g.Rollover == nil {
 		return nil
 	}
+	r := &renewal{amount: g.Amount, next: never, rollover: rolloverOf(g.Rollover), index: -1}
+	r.every, _ = parsePeriod(g.Recurrence)
 	return r
 }
 
