@@ -20,8 +20,10 @@
 // that steps back does not take an account back.
 //
 // Before an entry applies, time passes for its account: due changes happen one
-// by one in the order of their instants. At one instant grants expire first
-// (older ones first), then the period ends and forgives overage, then the next
-// period begins with its plan's grant, then pending grants take effect (older
-// ones first), and then comes the entry itself.
+// by one in the order of their instants. At one instant holds expire first, then
+// grants, then recurring grants start over, then the period ends and forgives
+// overage unless it is preserved, then settings that waited for that take effect
+// and the next period begins (with what the plan carries over, the rollovers of
+// other grants, and the plan's grant), then pending grants take effect, and then
+// comes the entry itself. Of several of a kind, older ones come first.
 package ledger
