@@ -214,16 +214,6 @@ func (d *stateDecoder) settings(a *account, current bool) *settings {
 	return s
 }
 
-// waiting reads settings that wait for the end of the running period.
-func (d *stateDecoder) waiting(a *account, running bool) {
-	a.waiting = &events.Account{}
-	d.content(d.text(), a.waiting)
-	_, known := d.state.plans[a.waiting.Plan]
-	sound := running && a.settings != nil && (known || a.waiting.Plan == "") && !a.waiting.StartedAt.IsZero() &&
-		a.waiting.Change == "" && a.waiting.Next == nil && checkAccount(*a.waiting, a.id) == ""
-	d.check(sound, "settings that wait")
-}
-
 // termsOf reads the number of terms, and behind a new number what they say.
 func (d *stateDecoder) termsOf() *terms {
 	number := d.uvarint()
@@ -323,22 +313,6 @@ func (d *stateDecoder) grantContent(a *account, g *grant) (flags byte, content d
 		g.source = grantSources[source]
 	}
 	return flags, content
-}
-
-func (d *stateDecoder) renewal(now micros, recurs bool) *renewal {
-	r := &renewal{next: never, index: -1}
-	r.every.months, r.every.length = int(d.uvarint()), micros(d.uvarint())
-	r.amount = d.credits()
-	r.turn = d.uvarint()
-	r.rollover = rollover{min: d.credits(), max: d.credits()}
-	if recurs {
-		r.next = now + micros(d.varint())
-		d.check(r.next != never && r.every.some(), "recurrence of a grant")
-	}
-	sound := r.every.sound() && r.rollover.sound(events.MaxCredits) && (r.every.some() || r.rollover.some()) &&
-		r.amount > 0 && r.amount <= events.MaxCredits
-	d.check(sound, "recurrence of a grant")
-	return r
 }
 
 func (d *stateDecoder) cycle(a *account, flags uint64) {

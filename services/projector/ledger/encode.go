@@ -287,18 +287,6 @@ func (e *stateEncoder) grant(g *grant, content digest, pending bool, now micros)
 	}
 }
 
-func (e *stateEncoder) renewal(r *renewal, now micros) {
-	e.uvarint(uint64(r.every.months))
-	e.uvarint(uint64(r.every.length))
-	e.uvarint(uint64(r.amount))
-	e.uvarint(r.turn)
-	e.uvarint(uint64(r.rollover.min))
-	e.uvarint(uint64(r.rollover.max))
-	if r.next != never {
-		e.varint(int64(r.next - now))
-	}
-}
-
 // grantSources are written as their index.
 var grantSources = []events.GrantSource{
 	events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment,
