@@ -23,11 +23,12 @@ type filler struct {
 	items   []events.Item
 	index   int  // of the next item
 	fresh   bool // the rate cards are as new as the message
+	known   bool // so are plans and accounts
 }
 
 // take begins with a message; fill must have finished the one before.
 func (f *filler) take(m stream.Message) {
-	f.message, f.index, f.fresh = m, 0, false
+	f.message, f.index, f.fresh, f.known = m, 0, false, false
 	f.items = events.DecodeMessage(m.Subject, m.Header, m.Data, f.config.Partitions)
 	f.pending = m.Pending
 	f.metrics.pending.WithLabelValues(label(f.number)).Set(float64(m.Pending))
@@ -115,7 +116,7 @@ var errNoCard = errors.New("no rate card is in force")
 // is no card or no price, it makes sure that it knows of every card applied
 // before the event was published.
 func (f *filler) rate(ctx context.Context, u events.Usage) (*rating.Card, rating.Charge, error) {
-	card, charge, err := f.price(f.cards.current(), u)
+	card, charge, err := f.price(ctx, f.cards.current(), u)
 	if f.fresh || !errors.Is(err, errNoCard) && !errors.Is(err, rating.ErrUnratable) {
 		return card, charge, err
 	}
@@ -123,26 +124,40 @@ func (f *filler) rate(ctx context.Context, u events.Usage) (*rating.Card, rating
 		return nil, rating.Charge{}, err
 	}
 	f.fresh = true
-	return f.price(f.cards.current(), u)
+	return f.price(ctx, f.cards.current(), u)
 }
 
-func (f *filler) price(book rating.Book, u events.Usage) (*rating.Card, rating.Charge, error) {
+func (f *filler) price(ctx context.Context, book rating.Book, u events.Usage) (*rating.Card, rating.Charge, error) {
 	card, ok := book.At(u.Time)
 	if !ok {
 		return nil, rating.Charge{}, fmt.Errorf("%w at %s", errNoCard, u.Time.Format(time.RFC3339Nano))
 	}
-	charge, err := card.Rate(u, f.context(&u))
+	about, err := f.context(ctx, card, &u)
+	if err != nil {
+		return nil, rating.Charge{}, err
+	}
+	charge, err := card.Rate(u, about)
 	return card, charge, err
 }
 
-// context is what the rater knows of the account of u: no plan, and the calendar
-// month as its billing period.
-func (f *filler) context(u *events.Usage) rating.Context {
-	at, account := u.Time.UTC(), u.Account
-	month := time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
-	return rating.Context{Period: month, Used: func(c events.Counter) (events.Total, error) {
-		return f.total(dedup.CounterKeyOf(account, month, c))
-	}}
+// context is what card asks of the account of u: its plan, its billing period and
+// what it used in that. Whatever was set of it before the event was published
+// counts.
+func (f *filler) context(ctx context.Context, card *rating.Card, u *events.Usage) (rating.Context, error) {
+	if !card.ReadsAccounts() {
+		return rating.Context{}, nil
+	}
+	if !f.known {
+		if err := f.accounts.catchUp(ctx); err != nil {
+			return rating.Context{}, err
+		}
+		f.known = true
+	}
+	account := u.Account
+	plan, period := f.accounts.of(account, u.Time)
+	return rating.Context{Plan: plan, Period: period, Used: func(c events.Counter) (events.Total, error) {
+		return f.total(dedup.CounterKeyOf(account, period, c))
+	}}, nil
 }
 
 func (f *filler) reject(at events.Position, item *events.Item, code, detail string) {

@@ -70,6 +70,7 @@ type Rater struct {
 
 	usage, ledger, deadLetters stream.Log
 	cards                      *cards
+	accounts                   *accounts
 	cache                      *dedup.Cache // while it runs
 }
 
@@ -89,7 +90,7 @@ func New(c Config) *Rater {
 	}
 	m := newMetrics(c.Metrics)
 	return &Rater{
-		config: c, log: c.Logger, metrics: m, cards: newCards(c.Broker, c.Logger, m),
+		config: c, log: c.Logger, metrics: m, cards: newCards(c.Broker, c.Logger, m), accounts: newAccounts(c.Broker, c.Logger),
 		usage: c.Broker.Log(events.StreamUsage), ledger: c.Broker.Log(events.StreamLedger),
 		deadLetters: c.Broker.Log(events.StreamDeadLetter),
 	}
@@ -109,6 +110,7 @@ func (r *Rater) Run(ctx context.Context) error {
 	defer following.Wait()
 	defer cancel() // before the wait
 	following.Go(func() { r.cards.follow(ctx) })
+	following.Go(func() { r.accounts.follow(ctx) })
 	select {
 	case <-r.cards.loaded:
 	case <-ctx.Done():

@@ -1,6 +1,7 @@
 package rater_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -71,5 +72,61 @@ func TestACallWithoutACellIsDeadLetteredWithItsValues(t *testing.T) {
 	letters := w.deadLetters()
 	if len(letters) != 1 || letters[0].Reason != events.CodeUnratable || !strings.Contains(letters[0].Detail, `no cell for model="huge"`) {
 		t.Errorf("dead letters %+v", letters)
+	}
+}
+
+// put stores what the projector would under a key of the catalog.
+func (w *world) put(key string, content any) {
+	w.Helper()
+	body, err := json.Marshal(content)
+	w.must(err)
+	_, err = w.streams.Catalog.Put(w.Context(), key, body)
+	w.must(err)
+}
+
+// What was set of an account before an event was published counts for it: its
+// plan for the rule, and its billing period for the tiers.
+func TestAnEventIsRatedByThePlanAndTheBillingPeriodOfItsAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	end, dear, cheap := events.MustQuantity("1"), events.MustQuantity("1"), events.MustQuantity("0.1")
+	tiers := func() *events.Tiered {
+		return &events.Tiered{Quantity: "requests", Tiers: []events.PriceTier{{UpTo: &end, Price: dear}, {Price: cheap}}}
+	}
+	half := events.MustQuantity("0.5")
+	w.putCard(events.RateCard{Card: events.DefaultCard, Version: 1, Rules: []events.Rule{
+		{Name: "pro", Match: events.Match{Plan: "pro"}, Price: events.Price{Graduated: tiers(), Multiply: []events.Multiplier{{When: `plan == "pro"`, By: half}}}},
+		{Name: "other", Price: events.Price{Graduated: tiers()}},
+	}})
+	w.run(1)
+	acme := accountOf(1, 0)
+	n := 0
+	rate := func(id string, at time.Time) string {
+		u := usage(acme, id)
+		u.Time = at
+		w.publish(u)
+		n++
+		d := w.settle(1, n).debits[acme+" "+id]
+		return d.Rule + " " + d.Amount.String() + " in " + d.Tiers[0].Period.Format(time.RFC3339)
+	}
+	month := time.Date(noon.Year(), noon.Month(), 1, 0, 0, 0, 0, time.UTC).Format(time.RFC3339)
+	got := []string{rate("a", noon), rate("b", noon)}
+	w.put("plan.pro", events.Plan{Plan: "pro", Terms: events.Terms{Period: "PT1H"}})
+	w.put("account."+acme, events.Account{ID: acme, Plan: "pro", StartedAt: noon.Add(-30 * time.Minute)})
+	got = append(got, rate("c", noon), rate("d", noon.Add(29*time.Minute)), rate("e", noon.Add(-31*time.Minute)))
+	w.put("account."+acme, events.Account{ID: acme, Plan: "pro", StartedAt: noon.Add(-30 * time.Minute), Terms: events.Terms{Period: "PT2H"}})
+	got = append(got, rate("f", noon.Add(-31*time.Minute)))
+	w.put("plan.free", events.Plan{Plan: "free"})
+	w.put("account."+acme, events.Account{ID: acme, Plan: "free", StartedAt: noon.Add(-30 * time.Minute)})
+	got = append(got, rate("g", noon))
+	at := func(minutes int) string { return noon.Add(time.Duration(minutes) * time.Minute).Format(time.RFC3339) }
+	want := []string{
+		"other 1 in " + month, "other 0.1 in " + month,
+		"pro 0.5 in " + at(-30), "pro 0.05 in " + at(-30), "pro 0.5 in " + at(-90),
+		"pro 0.5 in " + at(-150),
+		"other 0.1 in " + month,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rated (-want +got):\n%s", diff)
 	}
 }

@@ -28,7 +28,11 @@ const (
 // goroutines.
 type Condition struct {
 	program cel.Program
+	plan    bool
 }
+
+// ReadsPlan reports whether the condition looks at the account's plan.
+func (c *Condition) ReadsPlan() bool { return c.plan }
 
 // Error says where a condition is wrong. It matches events.ErrInvalid.
 type Error struct {
@@ -79,7 +83,7 @@ func compile(source string, estimateMax, runMax uint64) (*Condition, error) {
 	if err != nil {
 		return nil, &Error{1, 1, fmt.Sprintf("found %v; expected %s", err, aCondition)}
 	}
-	return &Condition{program: program}, nil
+	return &Condition{program: program, plan: mentions(compiled.NativeRep(), "plan")}, nil
 }
 
 const (

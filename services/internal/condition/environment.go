@@ -90,6 +90,14 @@ func wholeMaps(a *ast.AST) *Error {
 	return found
 }
 
+// mentions reports whether a variable of that name is in a.
+func mentions(a *ast.AST, name string) (found bool) {
+	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		found = found || e.Kind() == ast.IdentKind && e.AsIdent() == name
+	}))
+	return found
+}
+
 // reads returns the operand of a call that reads a map value by value.
 func reads(c ast.CallExpr) (ast.Expr, bool) {
 	args := c.Args()

@@ -3,6 +3,7 @@ package rating
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -40,6 +41,7 @@ type Card struct {
 	rounding      events.Rounding
 	rules         []rule
 	tiered        bool
+	ofAccounts    bool // it asks for more of an account than its name
 }
 
 type rule struct {
@@ -88,6 +90,7 @@ func New(card events.RateCard) (*Card, error) {
 		}
 		c.rules = append(c.rules, compiled)
 		c.tiered = c.tiered || compiled.price.graduated != nil || compiled.price.volume != nil
+		c.ofAccounts = c.ofAccounts || c.tiered || compiled.readsPlan()
 	}
 	return c, nil
 }
@@ -103,6 +106,16 @@ func compileRule(card string, r events.Rule) (rule, error) {
 	}
 	return rule{name: r.Name, match: m, price: p}, nil
 }
+
+// readsPlan reports whether the account's plan matters to r.
+func (r *rule) readsPlan() bool {
+	return r.match.plan != "" || r.match.when != nil && r.match.when.ReadsPlan() ||
+		slices.ContainsFunc(r.price.multiply, func(m multiplier) bool { return m.when.ReadsPlan() })
+}
+
+// ReadsAccounts reports whether Rate depends on the plan or the billing period
+// of its Context.
+func (c *Card) ReadsAccounts() bool { return c.ofAccounts }
 
 // Name returns the card's name.
 func (c *Card) Name() string { return c.name }
