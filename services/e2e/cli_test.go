@@ -34,7 +34,7 @@ func TestCommandsAnswerPeopleAndMachines(t *testing.T) {
 	}{
 		"balance":       {[]string{"balance", "acme"}, []string{`"available":"10001.75"`, `"held":"2"`, `"plan":"pro"`}, []string{"10001.75", "gift", "job-1"}},
 		"ledger":        {[]string{"ledger", "acme"}, []string{`"kind"`, `"debit"`}, []string{"GET /x: 0.25", "hold job-2"}},
-		"explain":       {[]string{"explain", "/e2e", "one"}, []string{`"everything-else"`, `"arithmetic"`}, []string{"because", "gift: 0.25, which leaves 4.75", "10005 before, 10004.75 after"}},
+		"explain":       {[]string{"explain", "--source", "/e2e", "--id", "one"}, []string{`"everything-else"`, `"arithmetic"`}, []string{"rounding", "gift: 0.25, which left 4.75", "10005 before, 10004.75 after"}},
 		"holds":         {[]string{"hold", "list", "acme"}, []string{`"id":"job-1"`, `"state":"open"`}, []string{"job-1", "web"}},
 		"a hold":        {[]string{"hold", "place", "acme", "2", "--id", "job-1", "--project", "web", "--attribute", "team=red", "--expires-in", "600s"}, []string{`"unchanged"`}, []string{"Nothing changed", "open until"}},
 		"a capture":     {[]string{"hold", "capture", "acme", "job-2", "1"}, []string{`"captured":"1"`}, []string{"captured with 1"}},
