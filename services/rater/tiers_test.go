@@ -2,13 +2,16 @@ package rater_test
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/rater"
 )
 
@@ -128,5 +131,51 @@ func TestAnEventIsRatedByThePlanAndTheBillingPeriodOfItsAccount(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rated (-want +got):\n%s", diff)
+	}
+}
+
+// What an account used in its billing period matters for longer than ids do.
+func TestTiersAreCountedFromBeforeTheHorizon(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]bool{"with an index from before the horizon": false, "without an index": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, dir)
+				end, dear, cheap := events.MustQuantity("2"), events.MustQuantity("1"), events.MustQuantity("0.1")
+				card, err := json.Marshal(events.RateCard{Card: events.DefaultCard, Version: 2, EffectiveFrom: time.Now(), Rules: []events.Rule{
+					{Name: "search", Price: events.Price{Graduated: &events.Tiered{Quantity: "requests",
+						Tiers: []events.PriceTier{{UpTo: &end, Price: dear}, {Price: cheap}}}}},
+				}})
+				b.must(err)
+				b.append("KV_"+events.BucketCatalog, stream.Append{Subject: "$KV." + events.BucketCatalog + ".ratecard.default.2", Data: card})
+				b.start()
+				b.publish(b.event("a", 0))
+				b.publish(b.event("b", 0))
+				b.settle()
+				b.stop()
+				time.Sleep(100 * horizon)
+				if lost {
+					b.must(os.RemoveAll(dir))
+				}
+				// One that matters to nobody moves the window of ids on.
+				b.start()
+				other := b.event("other", 0)
+				other.Account = "someone"
+				b.publish(other)
+				b.settle()
+				b.stop()
+				if lost {
+					b.must(os.RemoveAll(dir))
+				}
+				b.start()
+				b.publish(b.event("c", 0))
+				if got := b.settle().debits["c"]; got.Amount.String() != "0.1" || got.Tiers[0].Before.String() != "2" {
+					t.Errorf("the third costs %s, counted from %s; want 0.1 from 2", got.Amount, got.Tiers[0].Before)
+				}
+				b.stop()
+			})
+		})
 	}
 }
