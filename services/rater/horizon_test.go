@@ -20,15 +20,15 @@ func TestAnEventIsTooLateOnePastTheHorizon(t *testing.T) {
 		b := newBubble(t, t.TempDir())
 		b.start()
 		// Nothing else is stored, so that a message is stored at the bubble's time.
-		time.Sleep(time.Second)
+		b.advance(time.Second)
 		b.publish(b.event("at the bound", horizon))
-		time.Sleep(time.Second)
+		b.advance(time.Second)
 		b.publish(b.event("one past it", horizon+1))
-		time.Sleep(time.Second)
+		b.advance(time.Second)
 		backfilled := b.event("backfilled", 1000*horizon)
 		backfilled.Backfill = time.Now().Add(-horizon)
 		b.publish(backfilled)
-		time.Sleep(time.Second)
+		b.advance(time.Second)
 		stale := b.event("backfilled too late", 1000*horizon)
 		stale.Backfill = time.Now().Add(-horizon - 1)
 		b.publish(stale)
@@ -43,7 +43,7 @@ func TestAnEventIsTooLateOnePastTheHorizon(t *testing.T) {
 		}
 		// A known event is a duplicate, however late it comes.
 		b.pass(2 * time.Second)
-		time.Sleep(time.Second)
+		b.advance(time.Second)
 		b.publish(b.event("at the bound", horizon+time.Minute))
 		if got := b.settle().totals(); got.Duplicates != 1 || got.Rejected != 2 {
 			t.Errorf("settled %+v, want one duplicate", got)

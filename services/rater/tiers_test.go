@@ -155,7 +155,7 @@ func TestTiersAreCountedFromBeforeTheHorizon(t *testing.T) {
 				b.publish(b.event("b", 0))
 				b.settle()
 				b.stop()
-				time.Sleep(100 * horizon)
+				b.advance(100 * horizon)
 				if lost {
 					b.must(os.RemoveAll(dir))
 				}

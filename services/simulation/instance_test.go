@@ -125,7 +125,7 @@ func (w *world) restart(in *instance) {
 		if len(own) > 0 {
 			w.operate(pick(w, own))
 		} else {
-			time.Sleep(time.Millisecond)
+			w.advance(time.Millisecond)
 		}
 	}
 	in.client.Kill()

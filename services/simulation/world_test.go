@@ -110,7 +110,7 @@ func (w *world) prepare() {
 			w.assignAll(in)
 		}
 		w.settle()
-		time.Sleep(10 * time.Millisecond)
+		w.advance(10 * time.Millisecond)
 	}
 }
 
@@ -161,7 +161,7 @@ func (w *world) heal() string {
 		case time.Now().After(deadline):
 			return wrong
 		}
-		time.Sleep(wait)
+		w.advance(wait)
 	}
 }
 
