@@ -4,24 +4,36 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 )
 
-// Correction takes back what a usage event was charged and, unless the event is
-// void, charges it anew. The grants it drew are refilled; what has expired or was
+// Correction takes back what a usage event is charged and puts another charge, or
+// none, in its place. The grants it drew are refilled; what has expired or was
 // voided since stays lost. Nothing that was written is changed.
 type Correction struct {
 	Source string `json:"source"`
 	ID     string `json:"id"`
-	// Corrects is the entry that charges the event now: its debit, or the
-	// correction before this one.
+	// First is the event's debit. Corrects is the entry that says what the event
+	// is charged now: its debit, or the correction before this one.
+	First    LedgerPlace `json:"first"`
 	Corrects LedgerPlace `json:"corrects"`
-	// Amount is what that entry charges, and Counted what it counted in tiers.
-	Amount  Credits    `json:"amount"`
-	Counted []TierMove `json:"counted,omitempty"`
-	// Debit is the charge that takes its place; nil makes the event void.
-	Debit  *Debit `json:"debit,omitzero"`
+	// Was is the charge that stands there; nil says that the event is void.
+	Was *Debit `json:"was,omitzero"`
+	// Now is the charge that takes its place; nil makes the event void.
+	Now    *Debit `json:"now,omitzero"`
 	Reason string `json:"reason,omitzero"` // at most 512 bytes
+}
+
+// Charges returns what the event was charged, and what it is charged now.
+func (c *Correction) Charges() (was, now Credits) {
+	if c.Was != nil {
+		was = c.Was.Amount
+	}
+	if c.Now != nil {
+		now = c.Now.Amount
+	}
+	return was, now
 }
 
 // LedgerPlace is one entry of the LEDGER.
@@ -30,21 +42,6 @@ type LedgerPlace struct {
 	Index    int    `json:"index,omitzero"` // in the message
 	// StoredAt is the message's stream timestamp, by which the entry counts.
 	StoredAt time.Time `json:"stored_at"`
-}
-
-// TierMove is what one charge did to one tier counter.
-type TierMove struct {
-	Card     string    `json:"card"`
-	Rule     string    `json:"rule"`
-	Part     TierPart  `json:"part"`
-	Quantity string    `json:"quantity"`
-	Period   time.Time `json:"period"` // start of the billing period
-	Amount   Quantity  `json:"amount"` // above 0
-}
-
-// Counter is the counter that m moved.
-func (m TierMove) Counter() Counter {
-	return Counter{Card: m.Card, Rule: m.Rule, Part: m.Part, Quantity: m.Quantity}
 }
 
 // CorrectionReasonMax bounds the reason of a correction, in bytes.
@@ -68,29 +65,41 @@ func (c *Correction) check() *Problem {
 	switch {
 	case c.Source == "" || c.ID == "":
 		return problem(CodeMissing, "/correction", "found no source or no id; expected a usage event")
-	case c.Corrects.Sequence == 0 || c.Corrects.Index < 0 || c.Corrects.StoredAt.IsZero() || !encodableTime(c.Corrects.StoredAt):
-		return problem(CodeInvalid, "/correction/corrects", "found sequence %d, index %d, stored at %s; expected an entry of the ledger",
-			c.Corrects.Sequence, c.Corrects.Index, c.Corrects.StoredAt.Format(time.RFC3339Nano))
-	case c.Amount < 0:
-		return problem(CodeInvalid, "/correction/amount", "found %s; expected 0 or more", c.Amount)
+	case c.Was == nil && c.Now == nil:
+		return problem(CodeMissing, "/correction", "found neither was nor now; expected a charge to take back, one to make, or both")
 	case len(c.Reason) > CorrectionReasonMax:
 		return problem(CodeInvalid, "/correction/reason", "found %d bytes; expected at most %d", len(c.Reason), CorrectionReasonMax)
-	case c.Debit != nil && (c.Debit.Source != c.Source || c.Debit.ID != c.ID):
-		return problem(CodeInvalid, "/correction/debit", "found another event than the one corrected")
 	}
-	for i, m := range c.Counted {
-		t := Tier{Part: m.Part, Quantity: m.Quantity, Period: m.Period, Amount: m.Amount}
-		if p := t.check(); p != nil {
-			p.Path = fmt.Sprintf("/correction/counted/%d%s", i, p.Path)
-			return p
-		}
-	}
-	if c.Debit == nil {
-		return nil
-	}
-	if p := c.Debit.check(); p != nil {
-		p.Path = "/correction" + p.Path
+	if p := c.First.check("/correction/first"); p != nil {
 		return p
 	}
+	if p := c.Corrects.check("/correction/corrects"); p != nil {
+		return p
+	}
+	if p := c.checkCharge("/correction/was", c.Was); p != nil {
+		return p
+	}
+	return c.checkCharge("/correction/now", c.Now)
+}
+
+func (at LedgerPlace) check(path string) *Problem {
+	if at.Sequence == 0 || at.Index < 0 || at.StoredAt.IsZero() || !encodableTime(at.StoredAt) {
+		return problem(CodeInvalid, path, "found sequence %d, index %d, stored at %s; expected an entry of the ledger",
+			at.Sequence, at.Index, at.StoredAt.Format(time.RFC3339Nano))
+	}
 	return nil
+}
+
+func (c *Correction) checkCharge(path string, d *Debit) *Problem {
+	if d == nil {
+		return nil
+	}
+	if d.Source != c.Source || d.ID != c.ID {
+		return problem(CodeInvalid, path, "found another event than the one corrected")
+	}
+	p := d.check()
+	if p != nil {
+		p.Path = path + strings.TrimPrefix(p.Path, "/debit")
+	}
+	return p
 }

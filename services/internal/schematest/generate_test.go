@@ -256,9 +256,22 @@ func debit(t *rapid.T) events.Debit {
 		Amount: amount(t), Card: events.DefaultCard, Version: 1 + indexes.Draw(t, "version"), Rule: texts.Draw(t, "rule"), Arithmetic: texts.Draw(t, "arithmetic"), Tiers: some(t, 0, 2, tier)}
 }
 
-func tierMove(t *rapid.T) events.TierMove {
-	moved := tier(t)
-	return events.TierMove{Card: events.DefaultCard, Rule: texts.Draw(t, "rule"), Part: moved.Part, Quantity: moved.Quantity, Period: moved.Period, Amount: moved.Amount}
+func ledgerPlace(t *rapid.T, label string) events.LedgerPlace {
+	return events.LedgerPlace{Sequence: sequences.Draw(t, label), Index: indexes.Draw(t, "index"), StoredAt: instant(t)}
+}
+
+func correction(t *rapid.T) *events.Correction {
+	was, now := debit(t), debit(t)
+	now.Source, now.ID = was.Source, was.ID
+	c := &events.Correction{Source: was.Source, ID: was.ID, First: ledgerPlace(t, "first"), Corrects: ledgerPlace(t, "corrects"),
+		Was: &was, Now: &now, Reason: rapid.OneOf(rapid.Just(""), texts).Draw(t, "reason")}
+	switch rapid.IntRange(0, 2).Draw(t, "correction") {
+	case 0:
+		c.Was = nil
+	case 1:
+		c.Now = nil
+	}
+	return c
 }
 
 func entry(t *rapid.T) events.Entry {
@@ -283,12 +296,7 @@ func entry(t *rapid.T) events.Entry {
 	case events.EntryRelease:
 		e.Release = &events.Release{Hold: grantIDs.Draw(t, "hold")}
 	case events.EntryCorrection:
-		d := debit(t)
-		e.Correction = &events.Correction{Source: d.Source, ID: d.ID, Corrects: events.LedgerPlace{Sequence: sequences.Draw(t, "corrects"), Index: indexes.Draw(t, "index"), StoredAt: instant(t)},
-			Amount: amount(t), Counted: some(t, 0, 2, tierMove), Reason: rapid.OneOf(rapid.Just(""), texts).Draw(t, "reason")}
-		if rapid.Bool().Draw(t, "charged anew") {
-			e.Correction.Debit = &d
-		}
+		e.Correction = correction(t)
 	case events.EntryAccount:
 		a := account(t)
 		e.Settings = &a

@@ -93,6 +93,7 @@ func (l limit) rank() int {
 type budget struct {
 	limit
 	start, end micros // since and never where there is no border
+	from       place  // of the entry that opened the window: those before count in none
 	counts     map[string]*count
 	stirred    int // counts that the end of the window changes
 }
@@ -137,21 +138,78 @@ func (a *account) reserve(s scopes, amount events.Credits) {
 
 // spend counts a charge in every budget that it matches.
 func (x *step) spend(s scopes, amount events.Credits) {
-	if amount == 0 {
+	for _, b := range x.account.budgets {
+		x.count(b, b.match(s), amount)
+	}
+}
+
+// count adds amount, which may be negative, to what a value has spent.
+func (x *step) count(b *budget, value string, amount events.Credits) {
+	if value == "" || amount == 0 {
 		return
 	}
-	for _, b := range x.account.budgets {
-		value := b.match(s)
-		if value == "" {
+	c := b.of(value)
+	if c.stirs() {
+		b.stirred--
+	}
+	c.spent += amount
+	x.assess(b, c)
+	if c.stirs() {
+		b.stirred++
+	} else if c.held == 0 {
+		delete(b.counts, value)
+	}
+}
+
+// counted reports whether every budget whose window runs since the entry at
+// first, or longer, has counted the charge was.
+func (a *account) counted(first place, was *events.Debit) bool {
+	for _, b := range a.budgets {
+		value := b.charged(was)
+		if value == "" || was.Amount == 0 || first.before(b.from) {
 			continue
 		}
-		c := b.of(value)
-		if !c.stirs() {
-			b.stirred++
+		if c := b.counts[value]; c == nil || c.spent < was.Amount {
+			return false
 		}
-		c.spent += amount
-		x.assess(b, c)
 	}
+	return true
+}
+
+// recount puts the charge now, or none, in the place of was, or none, in every
+// budget whose running window counted the event, whose first entry is at first.
+func (x *step) recount(first place, was, now *events.Debit) {
+	for _, b := range x.account.budgets {
+		if first.before(b.from) {
+			continue
+		}
+		out, in := b.charged(was), b.charged(now)
+		var less, more events.Credits
+		if out != "" {
+			less = was.Amount
+		}
+		if in != "" {
+			more = now.Amount
+		}
+		if out == in {
+			x.count(b, in, more-less) // at once: what stays exceeded was never restored
+			continue
+		}
+		x.count(b, out, -less)
+		x.count(b, in, more)
+	}
+}
+
+// charged returns the value that b counts the charge d for, or "".
+func (l limit) charged(d *events.Debit) string {
+	if d == nil {
+		return ""
+	}
+	return l.match(scopesOf(d))
+}
+
+func scopesOf(d *events.Debit) scopes {
+	return scopes{project: d.Data.Project, key: d.Data.Key, attributes: d.Data.Attributes}
 }
 
 // assess notes whether a count is exceeded now.
@@ -208,6 +266,7 @@ func (a *account) budgetLike(l limit) *budget {
 // account's start is one window.
 func (x *step) openWindow(b *budget) {
 	a := x.account
+	b.from = x.place()
 	anchor := microsOf(a.settings.content.StartedAt)
 	switch c := a.cycle; {
 	case !b.period.some():

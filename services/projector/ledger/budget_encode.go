@@ -21,6 +21,7 @@ func (e *stateEncoder) budgets(a *account) {
 	for _, b := range a.budgets {
 		e.varint(int64(b.start))
 		e.varint(int64(b.end))
+		e.place(b.from)
 		e.uvarint(uint64(b.stirred))
 		for _, value := range slices.Sorted(maps.Keys(b.counts)) {
 			if c := b.counts[value]; c.stirs() {
@@ -53,6 +54,7 @@ func (d *stateDecoder) budgets(a *account) {
 	for _, l := range a.terms.limits {
 		b := &budget{limit: l, counts: map[string]*count{}}
 		b.start, b.end = micros(d.varint()), micros(d.varint())
+		b.from = d.place()
 		last := ""
 		for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 			value := d.text()

@@ -6,38 +6,37 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// correct decides a command to take back what a usage event was charged, and to
-// charge it anew.
+// correct decides a command to take back what a usage event is charged, and to
+// put another charge, or none, in its place.
 func (x *step) correct(c *events.Correction) events.Decision {
 	a := x.account
-	at := place{c.Corrects.Sequence, c.Corrects.Index}
-	if !at.before(x.place()) {
-		return refuse(events.RefusedInvalid, "corrects: expected an entry before this one")
-	}
-	if a.uses != nil && a.uses.corrected[at] {
+	at, first := place{c.Corrects.Sequence, c.Corrects.Index}, place{c.First.Sequence, c.First.Index}
+	was, now := c.Charges()
+	switch {
+	case !at.before(x.place()) || at.before(first):
+		return refuse(events.RefusedInvalid, "corrects: expected an entry before this one, and none before the event's first")
+	case c.Was == nil && c.Now == nil:
+		return refuse(events.RefusedInvalid, "expected a charge that was, one that is now, or both")
+	case a.uses != nil && a.uses.corrected[at]:
 		return refuse(events.RefusedConflict, "corrects: that entry charges nothing any more")
-	}
-	var again events.Credits
-	if c.Debit != nil {
-		again = c.Debit.Amount
-	}
-	if again < 0 || again > events.MaxCredits || c.Amount < 0 || c.Amount > events.MaxCredits {
+	case was < 0 || was > events.MaxCredits || now < 0 || now > events.MaxCredits:
 		return refuse(events.RefusedInvalid, "the amount of a debit lies outside 0 and "+events.MaxCredits.String())
 	}
-	back, ok := x.refundOf(at, c.Amount)
-	if !ok {
+	back, ok := x.refundOf(at, was)
+	if !ok || !a.counted(first, c.Was) {
 		return refuse(events.RefusedNotFound, "corrects: the account was not charged this amount there")
 	}
-	if _, err := (a.charged - c.Amount).Add(again); err != nil {
+	if _, err := (a.charged - was).Add(now); err != nil {
 		return refuse(events.RefusedOverflow, "all that was ever charged would overflow")
 	}
 	p := x.begin(PostingCorrection, x.now)
-	p.Charged = again - c.Amount
+	p.Charged = now - was
 	a.charged += p.Charged
 	x.giveBack(p, back)
 	x.repay(p)
-	x.cover(p, again)
+	x.cover(p, now)
 	x.note()
+	x.recount(first, c.Was, c.Now)
 	a.chargesNothing(at)
 	x.end(p)
 	return applied

@@ -36,7 +36,7 @@ func (x *step) debit(d *events.Debit) events.Decision {
 	a.charged = charged
 	x.cover(p, d.Amount)
 	x.note()
-	x.spend(scopes{project: d.Data.Project, key: d.Data.Key, attributes: d.Data.Attributes}, d.Amount)
+	x.spend(scopesOf(d), d.Amount)
 	x.end(p)
 	return applied
 }

@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"github.com/drawdown-credits/drawdown/events"
-	"github.com/drawdown-credits/drawdown/services/projector/ledger"
 )
 
 // naiveCharge is what one debit, or the debit of a correction, charged.
@@ -34,6 +33,16 @@ func (a *naiveAccount) charge(amount events.Credits) {
 		c.drew = append(c.drew, naiveDraw{nil, owed, 0})
 	}
 	a.debits[naivePlace{a.point.Sequence, a.point.Index}] = c
+}
+
+// doWork counts d in the budgets.
+func (a *naiveAccount) doWork(d events.Debit) {
+	a.workAt[naivePlace{a.point.Sequence, a.point.Index}] = len(a.work)
+	a.work = append(a.work, workOfDebit(d))
+}
+
+func workOfDebit(d events.Debit) naiveWork {
+	return naiveWork{d.Amount, d.Data.Project, d.Data.Key, d.Data.Attributes}
 }
 
 // repay lets grants cover what is owed of the past.
@@ -69,8 +78,13 @@ func (a *naiveAccount) correct(e events.Correction) string {
 		a.forgiven = append(a.forgiven, -rest)
 	}
 	a.repay()
-	if e.Debit != nil {
-		a.charge(e.Debit.Amount)
+	work := a.workAt[naivePlace{e.First.Sequence, e.First.Index}]
+	a.work[work] = naiveWork{}
+	if e.Now != nil {
+		a.work[work] = workOfDebit(*e.Now)
+		a.charge(e.Now.Amount)
+	} else {
+		a.debits[naivePlace{a.point.Sequence, a.point.Index}] = &naiveCharge{}
 	}
 	return "applied"
 }
@@ -89,30 +103,28 @@ func (a *naiveAccount) refill(g *naiveGrant, amount events.Credits, turn int) {
 // corrections puts corrections of earlier charges in the place of some entries.
 func corrections(items []item, choose func(label string, most int) int) {
 	type charge struct {
-		at      ledger.Point
-		account string
-		amount  events.Credits
-		id      string
+		first, at events.LedgerPlace
+		account   string
+		id        string
+		was       *events.Debit
 	}
 	var charges []charge
 	for i, it := range items {
-		if len(charges) > 0 && it.entry.Account != "" && choose("corrects", 4) == 0 {
-			c := charges[len(charges)-1-choose("which charge from the end", min(len(charges)-1, 12))]
-			fix := &events.Correction{
-				Source: "test", ID: c.id, Amount: c.amount,
-				Corrects: events.LedgerPlace{Sequence: c.at.Sequence, Index: c.at.Index, StoredAt: c.at.Time},
+		at := events.LedgerPlace{Sequence: it.point.Sequence, Index: it.point.Index, StoredAt: it.point.Time}
+		if len(charges) == 0 || it.entry.Account == "" || choose("corrects", 4) > 0 {
+			if e := it.entry; e.Debit != nil {
+				charges = append(charges, charge{at, at, e.Account, e.Debit.ID, e.Debit})
 			}
-			if choose("charges again", 2) > 0 {
-				fix.Debit = &events.Debit{Source: "test", ID: c.id, Amount: events.Credits(choose("new amount", 12e6))}
-			}
-			it.entry = events.Entry{Kind: events.EntryCorrection, Account: c.account, Correction: fix}
-			items[i] = it
+			continue
 		}
-		switch e := it.entry; {
-		case e.Debit != nil:
-			charges = append(charges, charge{it.point, e.Account, e.Debit.Amount, e.Debit.ID})
-		case e.Correction != nil && e.Correction.Debit != nil:
-			charges = append(charges, charge{it.point, e.Account, e.Correction.Debit.Amount, e.Correction.ID})
+		c := charges[len(charges)-1-choose("which charge from the end", min(len(charges)-1, 12))]
+		fix := &events.Correction{Source: "test", ID: c.id, First: c.first, Corrects: c.at, Was: c.was}
+		if c.was == nil || choose("charges again", 2) > 0 {
+			fix.Now = &events.Debit{Source: "test", ID: c.id, Amount: events.Credits(choose("new amount", 12e6))}
+			fix.Now.Data.Project = []string{"", "p1", "p2"}[choose("project", 2)]
+			fix.Now.Data.Key = []string{"", "k1", "k2"}[choose("key", 2)]
 		}
+		items[i].entry = events.Entry{Kind: events.EntryCorrection, Account: c.account, Correction: fix}
+		charges = append(charges, charge{c.first, at, c.account, c.id, fix.Now})
 	}
 }

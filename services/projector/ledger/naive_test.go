@@ -29,7 +29,8 @@ type naiveAccount struct {
 	adjusted []events.Adjustment
 	charges  []events.Credits
 	debits   map[naivePlace]*naiveCharge
-	repaid   []naiveDraw // overage by grants, oldest first
+	workAt   map[naivePlace]int // of debits, in work
+	repaid   []naiveDraw        // overage by grants, oldest first
 	forgiven []events.Credits
 	holds    []*naiveHold // ever placed
 	work     []naiveWork  // ever charged
@@ -90,7 +91,7 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 	}
 	a := n.accounts[e.Account]
 	if a == nil {
-		a = &naiveAccount{id: e.Account, debits: map[naivePlace]*naiveCharge{}}
+		a = &naiveAccount{id: e.Account, debits: map[naivePlace]*naiveCharge{}, workAt: map[naivePlace]int{}}
 		a.retake(events.Terms{})
 		n.accounts[e.Account] = a
 	}
@@ -135,7 +136,7 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 func (n *naive) entry(a *naiveAccount, e events.Entry, cause events.Cause) string {
 	switch e.Kind {
 	case events.EntryDebit:
-		a.work = append(a.work, naiveWork{e.Debit.Amount, e.Debit.Data.Project, e.Debit.Data.Key, e.Debit.Data.Attributes})
+		a.doWork(*e.Debit)
 		a.charge(e.Debit.Amount)
 	case events.EntryCorrection:
 		return a.correct(*e.Correction)

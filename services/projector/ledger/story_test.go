@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -214,10 +215,7 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 			t.Fatal(err)
 		}
 		e.Kind = events.EntryCorrection
-		e.Correction = &events.Correction{Source: "test", ID: "u", Corrects: events.LedgerPlace{Sequence: sequence}, Amount: events.MustCredits(words[3])}
-		if len(words) > 4 {
-			e.Correction.Debit = &events.Debit{Source: "test", ID: "u", Amount: events.MustCredits(words[4])}
-		}
+		e.Correction = correctionOf(t, sequence, words[3:], option)
 	case events.EntryTick:
 	case events.EntryAccount:
 		e.Settings = &events.Account{ID: name, Plan: option("plan"), StartedAt: timeOf("started"), Terms: termsOf(t, options), Change: events.PlanChange(option("change"))}
@@ -230,6 +228,30 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 		}}
 	}
 	return e
+}
+
+// correctionOf reads "WAS [NOW]" of the entry at sequence, each an amount or void.
+// first is the event's debit, when that is another; to_project is that of NOW.
+func correctionOf(t *testing.T, sequence uint64, words []string, option func(string) string) *events.Correction {
+	at := events.LedgerPlace{Sequence: sequence}
+	c := &events.Correction{Source: "test", ID: "u", First: at, Corrects: at}
+	if first := option("first"); first != "" {
+		var err error
+		if c.First.Sequence, err = strconv.ParseUint(first, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	charge := func(word, project string) *events.Debit {
+		if word == "void" {
+			return nil
+		}
+		return &events.Debit{Source: "test", ID: "u", Amount: events.MustCredits(word), Data: events.UsageData{Project: project}}
+	}
+	c.Was = charge(words[0], option("project"))
+	if len(words) > 1 {
+		c.Now = charge(words[1], cmp.Or(option("to_project"), option("project")))
+	}
+	return c
 }
 
 func termsOf(t *testing.T, options map[string][]string) events.Terms {
