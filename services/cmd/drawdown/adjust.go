@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -23,7 +22,7 @@ adjusts again.`,
 				return usageError("expected --amount, above or below 0, and --reason")
 			}
 			if id == "" {
-				id = "cli-" + time.Now().UTC().Format("20060102T150405.000000000Z")
+				id = newID()
 			}
 			body := map[string]any{"id": id, "amount": amount, "reason": reason}
 			return a.command(c, "/v1/accounts/"+url.PathEscape(args[0])+"/adjustments", body,

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/drawdown-credits/drawdown/services/internal/config"
 )
@@ -95,7 +96,7 @@ runs low or out.`,
 // hideSettings keeps the flags of all settings out of each command's help but
 // those of the run group; `drawdown config` lists them.
 func hideSettings(root *cobra.Command) {
-	root.PersistentFlags().VisitAll(func(flag *flagType) { flag.Hidden = !alwaysShown[flag.Name] })
+	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = !alwaysShown[flag.Name] })
 }
 
 var alwaysShown = map[string]bool{"output": true, "data": true, "url": true}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,12 +16,8 @@ func (a *app) deadlettersCommand() *cobra.Command {
 	return parent("deadletters", "Usage events that could not be rated", a.deadlettersListCommand(), &cobra.Command{
 		Use: "show ID", Short: "Show a dead letter and why it is one", Example: "  drawdown deadletters show 17", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
 			var d gateway.DeadLetter
-			answer, err := client.call(c.Context(), http.MethodGet, "/v1/deadletters/"+url.PathEscape(args[0]), "", nil, &d)
+			answer, err := a.short(c.Context(), http.MethodGet, "/v1/deadletters/"+url.PathEscape(args[0]), "", nil, &d)
 			if err != nil {
 				return err
 			}
@@ -117,18 +112,10 @@ func (a *app) deadlettersReplayCommand() *cobra.Command {
 }
 
 func (a *app) replay(c *cobra.Command, body map[string]any) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
 	var total gateway.Replayed
 	for {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return fmt.Errorf("encode the request: %w", err)
-		}
 		var some gateway.Replayed
-		if _, err := client.call(c.Context(), http.MethodPost, "/v1/deadletters/replay", typeJSON, text, &some); err != nil {
+		if _, err := a.post(c.Context(), "/v1/deadletters/replay", body, &some); err != nil {
 			return err
 		}
 		total.Replayed += some.Replayed

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,12 +16,8 @@ func (a *app) holdCommand() *cobra.Command {
 	return parent("hold", "Holds: credits reserved before work", a.holdPlaceCommand(), a.holdCaptureCommand(), a.holdReleaseCommand(), &cobra.Command{
 		Use: "list ACCOUNT", Short: "List an account's open holds", Example: "  drawdown hold list acme", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
 			var list gateway.Holds
-			answer, err := client.call(c.Context(), http.MethodGet, holdsOf(args[0]), "", nil, &list)
+			answer, err := a.short(c.Context(), http.MethodGet, holdsOf(args[0]), "", nil, &list)
 			if err != nil {
 				return err
 			}
@@ -46,7 +41,7 @@ command reserves again. It fails when the credits, or a budget, do not suffice.`
 		RunE: func(c *cobra.Command, args []string) error {
 			hold := map[string]any{"id": id, "amount": args[1]}
 			if id == "" {
-				hold["id"] = "cli-" + time.Now().UTC().Format("20060102T150405.000000000Z")
+				hold["id"] = newID()
 			}
 			if c.Flags().Changed("expires-in") {
 				hold["expires_in"] = events.Duration(life)
@@ -92,22 +87,14 @@ func (a *app) holdReleaseCommand() *cobra.Command {
 
 // changeHold posts a command about a hold and prints what became of it.
 func (a *app) changeHold(c *cobra.Command, path string, body map[string]any) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("encode the request: %w", err)
-	}
 	var d gateway.HoldDecision
-	answer, err := client.call(c.Context(), http.MethodPost, path, typeJSON, text, &d)
+	answer, err := a.post(c.Context(), path, body, &d)
 	if err != nil {
 		return err
 	}
 	return a.show(answer, func() {
 		if d.Outcome == events.Unchanged {
-			fmt.Fprintln(a.out, "Nothing changed: the same command was applied before.")
+			fmt.Fprintln(a.out, nothingChanged)
 		}
 		if h := d.Hold; h != nil {
 			fmt.Fprintf(a.out, "Hold %s of %s credits is %s.\n", h.ID, h.Amount, holdStanding(*h))

@@ -35,15 +35,6 @@ func (a *app) long(ctx context.Context, method, path, contentType string, body [
 	return answer, err
 }
 
-// short calls the gateway for what is there at once.
-func (a *app) short(ctx context.Context, method, path, contentType string, body []byte, result any) ([]byte, error) {
-	c, err := a.client()
-	if err != nil {
-		return nil, err
-	}
-	return c.call(ctx, method, path, contentType, body, result)
-}
-
 // tell reports whether a person watches the progress.
 func (a *app) tell() bool {
 	f, ok := a.errs.(*os.File)

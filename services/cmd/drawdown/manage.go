@@ -6,25 +6,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
-)
-
-type flagType = pflag.Flag
-
-const (
-	typeJSON = "application/json"
-	typeYAML = "application/yaml"
 )
 
 // parent makes a command that only groups others.
@@ -78,62 +67,6 @@ func (a *app) planCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error { return a.get(c, "/v1/plans") },
 	}
 	return parent("plan", "Plans: what accounts are given each period", apply, show, list)
-}
-
-func (a *app) ratecardCommand() *cobra.Command {
-	apply := &cobra.Command{
-		Use: "apply FILE", Short: "Add a version of a rate card whose examples come true", Example: "  drawdown ratecard apply prices.yaml", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			text, err := document(args[0])
-			if err != nil {
-				return err
-			}
-			card, err := catalog.ParseRateCard(filepath.Base(args[0]), text, checkRateCard)
-			if err != nil {
-				return err
-			}
-			return a.applyCard(c, card, text)
-		},
-	}
-	var version int
-	show := &cobra.Command{
-		Use: "show CARD", Short: "Show a rate card", Example: "  drawdown ratecard show default --card-version 2", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			path := "/v1/ratecards/" + url.PathEscape(args[0])
-			if version > 0 {
-				path += fmt.Sprintf("?version=%d", version)
-			}
-			return a.get(c, path)
-		},
-	}
-	show.Flags().IntVar(&version, "card-version", 0, "the version; 0: the latest")
-	list := &cobra.Command{
-		Use: "list", Short: "List the rate cards", Example: "  drawdown ratecard list", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.get(c, "/v1/ratecards") },
-	}
-	return parent("ratecard", "Rate cards: what each call costs", apply, show, list, a.ratecardTestCommand(), a.simulateCommand())
-}
-
-func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	var stored events.RateCard
-	answer, err := client.call(c.Context(), http.MethodPut, "/v1/ratecards/"+url.PathEscape(card.Card), typeYAML, text, &stored)
-	if err != nil {
-		return err
-	}
-	return a.show(answer, func() {
-		from := "for all time"
-		if !stored.EffectiveFrom.IsZero() {
-			from = "from " + when(stored.EffectiveFrom)
-		}
-		fmt.Fprintf(a.out, "Rate card %s version %d, with %d rules, is in force %s.\n", stored.Card, stored.Version, len(stored.Rules), from)
-		if stored.Card != events.DefaultCard {
-			fmt.Fprintf(a.out, "Usage is rated by card %q; this one is kept beside it.\n", events.DefaultCard)
-		}
-	})
 }
 
 func (a *app) accountCommand() *cobra.Command {
@@ -202,7 +135,7 @@ command grants again.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			grant := map[string]any{"id": id, "amount": args[1]}
 			if id == "" {
-				grant["id"] = "cli-" + time.Now().UTC().Format("20060102T150405.000000000Z")
+				grant["id"] = newID()
 			}
 			for name, value := range map[string]string{"source": source, "effective_at": effective, "expires_at": expires, "recurrence": recurrence, "note": note} {
 				if value != "" {
@@ -248,97 +181,4 @@ func (a *app) grantVoidCommand() *cobra.Command {
 	}
 	void.Flags().StringVar(&reason, "reason", "", "why, for people")
 	return void
-}
-
-// get prints what a GET answers. The documents are small, so people read the
-// same JSON as machines do.
-func (a *app) get(c *cobra.Command, path string) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	answer, err := client.call(c.Context(), http.MethodGet, path, "", nil, nil)
-	if err != nil {
-		return err
-	}
-	return a.show(answer, func() { a.printJSON(answer) })
-}
-
-func (a *app) put(c *cobra.Command, path, contentType string, body []byte, said func()) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	answer, err := client.call(c.Context(), http.MethodPut, path, contentType, body, nil)
-	if err != nil {
-		return err
-	}
-	return a.show(answer, said)
-}
-
-// command posts a command about an account and prints its new balance.
-func (a *app) command(c *cobra.Command, path string, body map[string]any, said string) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	text, err := json.Marshal(body)
-	if err != nil {
-		return fmt.Errorf("encode the request: %w", err)
-	}
-	var decision events.Decision
-	answer, err := client.call(c.Context(), http.MethodPost, path, typeJSON, text, &decision)
-	if err != nil {
-		return err
-	}
-	return a.show(answer, func() {
-		if decision.Outcome == events.Unchanged {
-			said = "Nothing changed: the same command was applied before."
-		}
-		fmt.Fprintln(a.out, said)
-		if decision.Balance != nil {
-			fmt.Fprintf(a.out, "Available: %s. Overage: %s.\n", decision.Balance.Available, decision.Balance.Overage)
-		}
-	})
-}
-
-// listAll follows a list's pages and prints one document.
-func (a *app) listAll(c *cobra.Command, path, field string) error {
-	client, err := a.client()
-	if err != nil {
-		return err
-	}
-	items := []json.RawMessage{}
-	for cursor := ""; ; {
-		page := map[string]json.RawMessage{}
-		if _, err := client.call(c.Context(), http.MethodGet, withCursor(path, cursor), "", nil, &page); err != nil {
-			return err
-		}
-		var some []json.RawMessage
-		if err := json.Unmarshal(page[field], &some); err != nil {
-			return fmt.Errorf("decode a page of %s: %w", field, err)
-		}
-		items = append(items, some...)
-		cursor = ""
-		if next, ok := page["next"]; ok {
-			if err := json.Unmarshal(next, &cursor); err != nil {
-				return fmt.Errorf("decode the cursor of %s: %w", field, err)
-			}
-		}
-		if cursor == "" || len(some) == 0 {
-			break
-		}
-	}
-	return a.showValue(map[string]any{field: items}, func() { a.printRows(items) })
-}
-
-func withCursor(path, cursor string) string {
-	if cursor == "" {
-		return path
-	}
-	separator := "?"
-	if strings.Contains(path, "?") {
-		separator = "&"
-	}
-	return path + separator + "cursor=" + url.QueryEscape(cursor)
 }

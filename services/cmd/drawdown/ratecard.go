@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -10,6 +12,65 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 	"github.com/drawdown-credits/drawdown/services/rater/rating"
 )
+
+func (a *app) ratecardCommand() *cobra.Command {
+	apply := &cobra.Command{
+		Use: "apply FILE", Short: "Add a version of a rate card whose examples come true", Example: "  drawdown ratecard apply prices.yaml", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			card, text, err := readRateCard(args[0], checkRateCard)
+			if err != nil {
+				return err
+			}
+			return a.applyCard(c, card, text)
+		},
+	}
+	var version int
+	show := &cobra.Command{
+		Use: "show CARD", Short: "Show a rate card", Example: "  drawdown ratecard show default --card-version 2", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			path := "/v1/ratecards/" + url.PathEscape(args[0])
+			if version > 0 {
+				path += fmt.Sprintf("?version=%d", version)
+			}
+			return a.get(c, path)
+		},
+	}
+	show.Flags().IntVar(&version, "card-version", 0, "the version; 0: the latest")
+	list := &cobra.Command{
+		Use: "list", Short: "List the rate cards", Example: "  drawdown ratecard list", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.get(c, "/v1/ratecards") },
+	}
+	return parent("ratecard", "Rate cards: what each call costs", apply, show, list, a.ratecardTestCommand(), a.simulateCommand())
+}
+
+func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte) error {
+	var stored events.RateCard
+	answer, err := a.short(c.Context(), http.MethodPut, "/v1/ratecards/"+url.PathEscape(card.Card), typeYAML, text, &stored)
+	if err != nil {
+		return err
+	}
+	return a.show(answer, func() {
+		from := "for all time"
+		if !stored.EffectiveFrom.IsZero() {
+			from = "from " + when(stored.EffectiveFrom)
+		}
+		fmt.Fprintf(a.out, "Rate card %s version %d, with %d rules, is in force %s.\n", stored.Card, stored.Version, len(stored.Rules), from)
+		if stored.Card != events.DefaultCard {
+			fmt.Fprintf(a.out, "Usage is rated by card %q; this one is kept beside it.\n", events.DefaultCard)
+		}
+	})
+}
+
+// readRateCard reads a rate card from the file a command names; text is the
+// file as it is.
+func readRateCard(name string, checks ...catalog.Check) (card events.RateCard, text []byte, err error) {
+	text, err = document(name)
+	if err != nil {
+		return events.RateCard{}, nil, err
+	}
+	card, err = catalog.ParseRateCard(filepath.Base(name), text, checks...)
+	return card, text, err
+}
 
 // checkRateCard says what keeps a card from being applied: that it does not
 // compile, or each example that does not come true.
@@ -54,11 +115,7 @@ why. It needs no running Drawdown and changes nothing. Exit status 1 when an
 example does not come true; such a card is not applied either.`,
 		Example: "  drawdown ratecard test prices.yaml",
 		RunE: func(c *cobra.Command, args []string) error {
-			text, err := document(args[0])
-			if err != nil {
-				return err
-			}
-			card, err := catalog.ParseRateCard(filepath.Base(args[0]), text)
+			card, _, err := readRateCard(args[0])
 			if err != nil {
 				return err
 			}

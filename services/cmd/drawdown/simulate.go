@@ -5,7 +5,6 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drawdown-credits/drawdown/events"
-	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 	"github.com/drawdown-credits/drawdown/services/internal/simulate"
 	"github.com/drawdown-credits/drawdown/services/rater/rating"
 )
@@ -42,11 +40,7 @@ and who would gain and lose most. Nothing is written.`,
 			if err != nil {
 				return err
 			}
-			text, err := document(args[0])
-			if err != nil {
-				return err
-			}
-			card, err := catalog.ParseRateCard(filepath.Base(args[0]), text)
+			card, text, err := readRateCard(args[0])
 			if err != nil {
 				return err
 			}

@@ -20,12 +20,8 @@ message it has done; how much each process has; and what the streams hold.
 Exit status 1 when a partition has stopped or nobody has it.`,
 		Example: "  drawdown status",
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := a.client()
-			if err != nil {
-				return err
-			}
 			var s gateway.Status
-			answer, err := client.call(c.Context(), http.MethodGet, "/v1/status", "", nil, &s)
+			answer, err := a.short(c.Context(), http.MethodGet, "/v1/status", "", nil, &s)
 			if err != nil {
 				return err
 			}
