@@ -21,11 +21,9 @@ type adjustOutput struct {
 
 // AdjustDecision is what became of an adjustment.
 type AdjustDecision struct {
-	Account  string          `json:"account"`
-	ID       string          `json:"id"`
-	Outcome  events.Outcome  `json:"outcome" doc:"applied, or unchanged when the same was done before."`
-	Sequence uint64          `json:"sequence" doc:"Of the command in the ledger."`
-	Balance  *events.Balance `json:"balance,omitempty" doc:"The account's, after it."`
+	Account string `json:"account"`
+	ID      string `json:"id"`
+	Decided
 }
 
 func (g *Gateway) adjustmentRoutes() {
@@ -50,11 +48,8 @@ func (g *Gateway) adjust(ctx context.Context, in *adjustInput) (*adjustOutput, e
 	if err != nil {
 		return nil, err
 	}
-	status := http.StatusCreated
-	if decision.Outcome == events.Unchanged {
-		status = http.StatusOK
-	}
-	return &adjustOutput{Status: status, Body: AdjustDecision{
-		Account: in.Account, ID: content.ID, Outcome: decision.Outcome, Sequence: decision.Sequence, Balance: decision.Balance,
-	}}, nil
+	return &adjustOutput{
+		Status: createdStatus(decision.Outcome),
+		Body:   AdjustDecision{Account: in.Account, ID: content.ID, Decided: decided(decision)},
+	}, nil
 }

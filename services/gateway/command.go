@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -10,6 +11,35 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 )
+
+// Decided is what the fold made of a command about an account.
+type Decided struct {
+	Outcome  events.Outcome  `json:"outcome" doc:"applied, or unchanged when the same was done before."`
+	Sequence uint64          `json:"sequence" doc:"Of the command in the ledger."`
+	Balance  *events.Balance `json:"balance,omitempty" doc:"The account's, after it."`
+}
+
+func decided(d events.Decision) Decided {
+	return Decided{Outcome: d.Outcome, Sequence: d.Sequence, Balance: d.Balance}
+}
+
+// createdStatus is the status of what creates something: 201 the first time,
+// 200 when it was there already.
+func createdStatus(o events.Outcome) int {
+	if o == events.Unchanged {
+		return http.StatusOK
+	}
+	return http.StatusCreated
+}
+
+// checkAccount finds what is wrong with the account that a body names; what says
+// whose it is to be.
+func checkAccount(what, account string) []Fault {
+	if events.ValidAccount(account) {
+		return nil
+	}
+	return []Fault{{Path: "/account", Code: "invalid", Detail: fmt.Sprintf("found %q; expected %s: 1 to 64 of A–Z a–z 0–9 _ -", clip(account), what)}}
+}
 
 // decide appends a command to the ledger and returns what the fold made of it,
 // unless it refused it: that is the error. Commands about an account go to its

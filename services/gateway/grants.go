@@ -29,11 +29,9 @@ type grantOutput struct {
 
 // GrantDecision is what became of a grant: that it is issued, or void.
 type GrantDecision struct {
-	Account  string          `json:"account"`
-	Grant    string          `json:"grant"`
-	Outcome  events.Outcome  `json:"outcome" doc:"applied, or unchanged when the same was done before."`
-	Sequence uint64          `json:"sequence" doc:"Of the command in the ledger."`
-	Balance  *events.Balance `json:"balance,omitempty" doc:"The account's, after it."`
+	Account string `json:"account"`
+	Grant   string `json:"grant"`
+	Decided
 }
 
 type grantsOutput struct {
@@ -89,15 +87,10 @@ func (g *Gateway) addGrant(ctx context.Context, in *addGrantInput) (*grantOutput
 	if err != nil {
 		return nil, err
 	}
-	status := http.StatusCreated
-	if decision.Outcome == events.Unchanged {
-		status = http.StatusOK
-	}
-	return &grantOutput{Status: status, Body: grantDecision(in.Account, grant.ID, decision)}, nil
-}
-
-func grantDecision(account, grant string, d events.Decision) GrantDecision {
-	return GrantDecision{Account: account, Grant: grant, Outcome: d.Outcome, Sequence: d.Sequence, Balance: d.Balance}
+	return &grantOutput{
+		Status: createdStatus(decision.Outcome),
+		Body:   GrantDecision{Account: in.Account, Grant: grant.ID, Decided: decided(decision)},
+	}, nil
 }
 
 // checkGrant finds what is wrong with a grant whatever the account is, so that
@@ -174,11 +167,7 @@ func (g *Gateway) voidGrant(ctx context.Context, in *voidInput) (*grantOutput, e
 	if err != nil {
 		return nil, err
 	}
-	var faults []Fault
-	if !events.ValidAccount(body.Account) {
-		faults = append(faults, Fault{Path: "/account", Code: "invalid",
-			Detail: fmt.Sprintf("found %q; expected the grant's account: 1 to 64 of A–Z a–z 0–9 _ -", clip(body.Account))})
-	}
+	faults := checkAccount("the grant's account", body.Account)
 	if len(body.Reason) > reasonMax {
 		faults = append(faults, Fault{Path: "/reason", Code: "invalid",
 			Detail: fmt.Sprintf("found %d bytes; expected at most %d", len(body.Reason), reasonMax)})
@@ -192,5 +181,5 @@ func (g *Gateway) voidGrant(ctx context.Context, in *voidInput) (*grantOutput, e
 	if err != nil {
 		return nil, err
 	}
-	return &grantOutput{Status: http.StatusOK, Body: grantDecision(body.Account, in.Grant, decision)}, nil
+	return &grantOutput{Status: http.StatusOK, Body: GrantDecision{Account: body.Account, Grant: in.Grant, Decided: decided(decision)}}, nil
 }

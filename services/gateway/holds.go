@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -40,11 +39,9 @@ type holdOutput struct {
 
 // HoldDecision is what became of a hold.
 type HoldDecision struct {
-	Account  string              `json:"account"`
-	Hold     *events.HoldBalance `json:"hold" doc:"As it stands now."`
-	Outcome  events.Outcome      `json:"outcome" doc:"applied, or unchanged when the same was done before."`
-	Sequence uint64              `json:"sequence" doc:"Of the command in the ledger."`
-	Balance  *events.Balance     `json:"balance,omitempty" doc:"The account's, after it."`
+	Account string              `json:"account"`
+	Hold    *events.HoldBalance `json:"hold" doc:"As it stands now."`
+	Decided
 }
 
 type holdsOutput struct {
@@ -113,11 +110,10 @@ func (g *Gateway) releaseHold(ctx context.Context, in *endHoldInput) (*holdOutpu
 // refuses what the fold would refuse of any account.
 func (g *Gateway) changeHold(ctx context.Context, account string, r events.HoldRequest) (*holdOutput, error) {
 	entry := events.Entry{Account: account, Hold: r.Hold, Capture: r.Capture, Release: r.Release}
-	status := http.StatusOK
 	var fault error
 	switch {
 	case r.Hold != nil && r.Capture == nil && r.Release == nil:
-		entry.Kind, fault, status = events.EntryHold, r.Hold.Validate(), http.StatusCreated
+		entry.Kind, fault = events.EntryHold, r.Hold.Validate()
 	case r.Capture != nil && r.Hold == nil && r.Release == nil:
 		entry.Kind, fault = events.EntryCapture, r.Capture.Validate()
 	case r.Release != nil && r.Hold == nil && r.Capture == nil:
@@ -125,10 +121,7 @@ func (g *Gateway) changeHold(ctx context.Context, account string, r events.HoldR
 	default:
 		return nil, invalid("expected exactly one of hold, capture and release")
 	}
-	faults := faultsOf(fault)
-	if !events.ValidAccount(account) {
-		faults = append(faults, Fault{Path: "/account", Code: "invalid", Detail: fmt.Sprintf("found %q; expected the hold's account: 1 to 64 of A–Z a–z 0–9 _ -", clip(account))})
-	}
+	faults := append(faultsOf(fault), checkAccount("the hold's account", account)...)
 	if len(faults) > 0 {
 		return nil, invalid("the request is not valid", faults...)
 	}
@@ -136,12 +129,11 @@ func (g *Gateway) changeHold(ctx context.Context, account string, r events.HoldR
 	if err != nil {
 		return nil, err
 	}
-	if decision.Outcome == events.Unchanged {
-		status = http.StatusOK
+	status := http.StatusOK
+	if r.Hold != nil {
+		status = createdStatus(decision.Outcome)
 	}
-	return &holdOutput{Status: status, Body: HoldDecision{
-		Account: account, Hold: decision.Hold, Outcome: decision.Outcome, Sequence: decision.Sequence, Balance: decision.Balance,
-	}}, nil
+	return &holdOutput{Status: status, Body: HoldDecision{Account: account, Hold: decision.Hold, Decided: decided(decision)}}, nil
 }
 
 // faultsOf lists what an *events.Problem lists.

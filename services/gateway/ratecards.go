@@ -94,10 +94,7 @@ func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*cardOutput, e
 		stored = card
 		stored.Version = decision.Version
 	}
-	if decision.Outcome == events.Unchanged {
-		return &cardOutput{Status: http.StatusOK, Body: stored}, nil
-	}
-	return &cardOutput{Status: http.StatusCreated, Body: stored}, nil
+	return &cardOutput{Status: createdStatus(decision.Outcome), Body: stored}, nil
 }
 
 func (g *Gateway) parseRateCard(name string, src []byte) (events.RateCard, error) {
