@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -173,7 +174,11 @@ func again[T any](r *rig, ask func(context.Context) (T, error)) (answer T) {
 func render(signals []events.Signal) []string {
 	var lines []string
 	for _, s := range signals {
-		lines = append(lines, fmt.Sprintf("%s: %d %s %s @%d", s.Account, s.Sequence, s.Kind, s.Threshold, s.Cause.Sequence))
+		line := fmt.Sprintf("%s: %d %s %s @%d", s.Account, s.Sequence, s.Kind, s.Threshold, s.Cause.Sequence)
+		if s.Per != "" {
+			line += fmt.Sprintf(" %s per %s %v", s.Scope, s.Per, s.Exceeded)
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }
@@ -185,6 +190,7 @@ type wallet struct {
 	account   string
 	available events.Credits
 	levels    []events.Level
+	budgets   []events.BudgetBalance
 	published policy.Published
 	want      []string
 }
@@ -225,9 +231,16 @@ func (w *wallet) changeBy(cause *events.Cause, amount events.Credits) (events.Ba
 			l.Reached, l.Since = reached, cause
 		}
 	}
+	for i := range w.budgets {
+		u := &w.budgets[i]
+		u.Spent = max(0, u.Spent-amount%17*events.Credits(i+1))
+		if exceeded := u.Spent >= u.Limit; exceeded != u.Exceeded {
+			u.Exceeded, u.Since = exceeded, cause
+		}
+	}
 	b := events.Balance{
 		Account: w.account, Available: w.available, Sequence: cause.Sequence, At: cause.At,
-		Levels: append([]events.Level(nil), w.levels...),
+		Levels: slices.Clone(w.levels), Budgets: slices.Clone(w.budgets),
 	}
 	signals := policy.React(w.published, b)
 	for _, s := range signals {
@@ -326,7 +339,11 @@ func (r *rig) drive(seed uint64, steps int, accounts ...string) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var wallets []*wallet
 	for _, account := range accounts {
-		wallets = append(wallets, r.wallet(account))
+		w := r.wallet(account)
+		w.budgets = []events.BudgetBalance{
+			{Scope: "project:web", Budget: "project:*", Per: "day", Limit: 10}, {Scope: "key:k1", Budget: "key:*", Per: "month", Limit: 20},
+		}
+		wallets = append(wallets, w)
 	}
 	n := len(r.heard)
 	for range steps {
