@@ -30,7 +30,7 @@ import (
 //	                       hold ID HOLD AMOUNT [expires_in= project= key= team=]
 //	                       capture ID HOLD AMOUNT
 //	                       release ID HOLD
-//	                       correct ID SEQUENCE OLD [NEW]
+//	                       correct ID SEQUENCE OLD [NEW] (-2 is the last entry but one)
 //	                       tick ID
 //	                       card NAME PRICE [from=]
 //	                       again (the last entry once more)
@@ -115,7 +115,7 @@ func (s *story) fold(t *testing.T, out *strings.Builder, line string) {
 		fmt.Fprintf(out, "%s, %d postings\n", d.Outcome, len(postings))
 		return
 	}
-	s.last = entryOf(t, words, options)
+	s.last = s.entryOf(t, words, options)
 	s.sequence++
 	d, postings := s.state.Apply(ledger.Point{Sequence: s.sequence, Time: s.now}, s.last, nil)
 	for _, p := range postings {
@@ -158,7 +158,7 @@ func parseLine(t *testing.T, line string) (words []string, options map[string][]
 	return words, options
 }
 
-func entryOf(t *testing.T, words []string, options map[string][]string) events.Entry {
+func (s *story) entryOf(t *testing.T, words []string, options map[string][]string) events.Entry {
 	kind, name := events.EntryKind(words[0]), words[1]
 	option := func(key string) string {
 		if v, ok := options[key]; ok {
@@ -210,9 +210,13 @@ func entryOf(t *testing.T, words []string, options map[string][]string) events.E
 	case events.EntryRelease:
 		e.Release = &events.Release{Hold: words[2]}
 	case "correct":
-		sequence, err := strconv.ParseUint(words[2], 10, 64)
+		number, err := strconv.Atoi(words[2])
 		if err != nil {
 			t.Fatal(err)
+		}
+		sequence := uint64(number)
+		if number < 0 {
+			sequence = s.sequence + 1 - uint64(-number)
 		}
 		e.Kind = events.EntryCorrection
 		e.Correction = correctionOf(t, sequence, words[3:], option)
