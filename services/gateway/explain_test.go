@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -45,16 +44,7 @@ func (w *world) charge() {
 
 func query(t *testing.T, dsn, statement string) {
 	t.Helper()
-	options, err := driver.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.Exec(t.Context(), statement); err != nil {
+	if err := enginetest.Connect(t, dsn).Exec(t.Context(), statement); err != nil {
 		t.Fatal(err)
 	}
 }

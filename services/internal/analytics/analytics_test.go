@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	driver "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
 	"github.com/drawdown-credits/drawdown/services/internal/natstest"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
 )
 
@@ -59,14 +57,7 @@ func open(t *testing.T, dsn string) *analytics.DB {
 	t.Helper()
 	server := natstest.Run(t)
 	js := server.JetStream()
-	streams, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	broker, err := stream.NewBroker(server.Connect())
-	if err != nil {
-		t.Fatal(err)
-	}
+	streams, broker := server.Installation(2)
 	for _, e := range ledger {
 		chunk, writer := events.Chunk{Entries: []events.Entry{e}}, events.WriterCommand
 		if e.Kind == events.EntryDebit {
@@ -215,15 +206,7 @@ func TestPastUsageIsReadAsItCame(t *testing.T) {
 	t.Parallel()
 	dsn := enginetest.Database(t)
 	db := open(t, dsn)
-	options, err := driver.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := enginetest.Connect(t, dsn)
 	bare := `INSERT INTO usage_events (source, id, account, time, operation, ledger_seq, quantities, attributes)
 		VALUES ('/api', 'e0', 'ada', '2026-05-06 11:00:00', 'GET /', 7, map('a', 1.5, 'b', 0, 'c', 2), map('empty', '', 'x', 'y z')), ('/api', 'e6', 'ada', '2026-05-08 11:00:00', 'GET /', 7, map(), map())`
 	if err := conn.Exec(t.Context(), bare); err != nil {
@@ -289,15 +272,7 @@ func TestAccountsAndReconciliationFollowTheTables(t *testing.T) {
 	if found, err := db.Reconcile(t.Context()); err != nil || found == nil || len(found) > 0 {
 		t.Errorf("reconciliation finds %v, %v; want nothing", found, err)
 	}
-	options, err := driver.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := enginetest.Connect(t, dsn)
 	if err := conn.Exec(t.Context(), "DELETE FROM usage_by_hour WHERE account = 'bob'"); err != nil {
 		t.Fatal(err)
 	}
@@ -337,15 +312,7 @@ func TestAViewShowsExactCredits(t *testing.T) {
 	t.Parallel()
 	dsn := enginetest.Database(t)
 	_ = open(t, dsn)
-	options, err := driver.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := enginetest.Connect(t, dsn)
 	for _, statement := range []string{ // 24 credits spent two hours ago, 100 left
 		"INSERT INTO usage_by_hour SELECT 'cy', toStartOfHour(now('UTC')) - INTERVAL 2 HOUR, 1, 24000000",
 		"INSERT INTO balances (account, account_seq, available_uc) VALUES ('cy', 1, 100000000)",

@@ -7,7 +7,6 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/natstest"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 func TestWhatNobodyAppendsIsADifferenceAndNotFolded(t *testing.T) {
@@ -15,13 +14,7 @@ func TestWhatNobodyAppendsIsADifferenceAndNotFolded(t *testing.T) {
 	const partitions = 2
 	server := natstest.Run(t)
 	js := server.JetStream()
-	if _, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: partitions}); err != nil {
-		t.Fatal(err)
-	}
-	broker, err := stream.NewBroker(server.Connect())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, broker := server.Installation(partitions)
 	own := events.Partition("ada", partitions)
 	grant := events.Entry{Kind: events.EntryGrant, Account: "ada", Grant: &events.Grant{ID: "g", Amount: events.Credit}}
 	span := events.Span{Through: events.Position{Sequence: 1}}
@@ -43,7 +36,7 @@ func TestWhatNobodyAppendsIsADifferenceAndNotFolded(t *testing.T) {
 		}
 	}
 	r := &Report{}
-	_, err = readLedger(t.Context(), Config{Broker: broker, Partitions: partitions, Progress: func(string, uint64, uint64) {}}, r)
+	_, err := readLedger(t.Context(), Config{Broker: broker, Partitions: partitions, Progress: func(string, uint64, uint64) {}}, r)
 	if err != nil {
 		t.Fatal(err)
 	}

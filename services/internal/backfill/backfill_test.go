@@ -8,7 +8,6 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/backfill"
 	"github.com/drawdown-credits/drawdown/services/internal/natstest"
-	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 const partitions = 4
@@ -16,13 +15,7 @@ const partitions = 4
 func TestCheckFindsWhatTheLedgerCharges(t *testing.T) {
 	server := natstest.Run(t)
 	js := server.JetStream()
-	if _, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: partitions}); err != nil {
-		t.Fatal(err)
-	}
-	broker, err := stream.NewBroker(server.Connect())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, broker := server.Installation(partitions)
 	usage := func(account, source, id string) events.Usage {
 		return events.Usage{Account: account, Source: source, ID: id, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Data: events.UsageData{Operation: "GET /"}}
 	}
@@ -61,13 +54,7 @@ func TestCheckFindsWhatTheLedgerCharges(t *testing.T) {
 func TestCheckDoesNotGuessWhatALedgerItCannotReadHolds(t *testing.T) {
 	server := natstest.Run(t)
 	js := server.JetStream()
-	if _, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: partitions}); err != nil {
-		t.Fatal(err)
-	}
-	broker, err := stream.NewBroker(server.Connect())
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, broker := server.Installation(partitions)
 	u := events.Usage{Account: "acme", Source: "/a", ID: "1"}
 	if _, err := js.Publish(t.Context(), events.LedgerSubject(events.Partition(u.Account, partitions), events.WriterUsage), []byte("?")); err != nil {
 		t.Fatal(err)

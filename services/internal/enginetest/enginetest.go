@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"go.uber.org/goleak"
 
 	"github.com/drawdown-credits/drawdown/services/internal/engine"
@@ -97,6 +98,17 @@ func NewDatabase(t testing.TB, e *engine.Engine) string {
 	return name
 }
 
+// Connect opens a connection to the database of a DSN, and closes it when t ends.
+func Connect(t testing.TB, dsn string) driver.Conn {
+	t.Helper()
+	conn, err := connect(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() }) // of a test that has ended
+	return conn
+}
+
 // Engine returns the shared engine, started on first use.
 func Engine(t testing.TB) *engine.Engine {
 	t.Helper()
@@ -160,19 +172,27 @@ func start(ctx context.Context, cfg engine.Config) (*engine.Engine, error) {
 func run(e *engine.Engine, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), statementMax)
 	defer cancel()
-	options, err := clickhouse.ParseDSN(e.NativeDSN(engine.Database))
+	conn, err := connect(e.NativeDSN(engine.Database))
 	if err != nil {
-		return fmt.Errorf("parse DSN of %s: %w", e, err)
-	}
-	conn, err := clickhouse.Open(options)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", e, err)
+		return err
 	}
 	defer conn.Close()
 	if err := conn.Exec(ctx, statement); err != nil {
 		return fmt.Errorf("run %q: %w", statement, err)
 	}
 	return nil
+}
+
+func connect(dsn string) (driver.Conn, error) {
+	options, err := clickhouse.ParseDSN(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("parse the DSN of ClickHouse: %w", err)
+	}
+	conn, err := clickhouse.Open(options)
+	if err != nil {
+		return nil, fmt.Errorf("open ClickHouse: %w", err)
+	}
+	return conn, nil
 }
 
 // identifier turns a test's name into a part of a database's name.

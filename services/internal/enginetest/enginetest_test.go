@@ -3,8 +3,6 @@ package enginetest_test
 import (
 	"testing"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
-
 	"github.com/drawdown-credits/drawdown/services/internal/engine"
 	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
 )
@@ -33,16 +31,7 @@ func TestEachDatabaseIsFreshAndGoesWithItsTest(t *testing.T) {
 
 func query(t *testing.T, dsn, statement string) {
 	t.Helper()
-	options, err := clickhouse.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := clickhouse.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.Exec(t.Context(), statement); err != nil {
+	if err := enginetest.Connect(t, dsn).Exec(t.Context(), statement); err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/services/internal/natsserver"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // Server is a NATS server that can be stopped and started again on the same
@@ -69,4 +70,19 @@ func (s *Server) JetStream() jetstream.JetStream {
 		s.t.Fatalf("open JetStream: %v", err)
 	}
 	return js
+}
+
+// Installation makes the streams of an installation with that many partitions,
+// and returns them with a broker of a connection of its own.
+func (s *Server) Installation(partitions int) (*stream.Streams, stream.Broker) {
+	s.t.Helper()
+	streams, err := stream.Ensure(s.t.Context(), s.JetStream(), stream.Config{Partitions: partitions})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	broker, err := stream.NewBroker(s.Connect())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return streams, broker
 }

@@ -38,15 +38,7 @@ type world struct {
 func start(t *testing.T) *world {
 	t.Helper()
 	server := natstest.Run(t)
-	streams, err := stream.Ensure(t.Context(), server.JetStream(), stream.Config{Partitions: partitions})
-	if err != nil {
-		t.Fatal(err)
-	}
-	nc := server.Connect()
-	broker, err := stream.NewBroker(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
+	streams, broker := server.Installation(partitions)
 	w := &world{t: t, broker: broker, published: make(chan *nats.Msg, 1<<16)}
 	w.config = balances.Config{
 		Broker: broker, Partitions: partitions, Installation: streams.Installation,
@@ -334,13 +326,7 @@ func TestAMessageThatNobodyAppendsEndsThePastWhereThePublishedEnds(t *testing.T)
 
 func BenchmarkBalance(b *testing.B) {
 	server := natstest.Run(b)
-	if _, err := stream.Ensure(b.Context(), server.JetStream(), stream.Config{Partitions: partitions}); err != nil {
-		b.Fatal(err)
-	}
-	broker, err := stream.NewBroker(server.Connect())
-	if err != nil {
-		b.Fatal(err)
-	}
+	_, broker := server.Installation(partitions)
 	const messages, chunk = 400, 500
 	var all []stream.Append
 	for i := range messages {

@@ -121,7 +121,7 @@ func TestSendingTheNewestBatchAgainCompletesARollup(t *testing.T) {
 	if err := Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	var view string
 	scan(t, conn, "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = 'usage_by_hour_mv'", &view)
 	exec(t, conn, "DROP VIEW usage_by_hour_mv")
@@ -175,7 +175,7 @@ func TestACrashBetweenTheTwoInsertsOfABatchIsMended(t *testing.T) {
 			w.project(dsn, 500) // would cut otherwise
 			w.check(dsn)
 			var kept uint64
-			scan(t, connect(t, dsn), "SELECT countIf(batch_first = "+strconv.FormatUint(at.usage.First, 10)+
+			scan(t, enginetest.Connect(t, dsn), "SELECT countIf(batch_first = "+strconv.FormatUint(at.usage.First, 10)+
 				" AND batch_last = "+strconv.FormatUint(at.usage.Last, 10)+") FROM ledger", &kept)
 			if kept == 0 {
 				t.Errorf("ledger has no batch %s", at.usage.Span)
@@ -221,7 +221,7 @@ func TestAClickHouseThatLostWhatItAcknowledgedStopsTheProjection(t *testing.T) {
 	t.Parallel()
 	w, dsn := newWorld(t, 9), enginetest.Database(t)
 	w.write(100)
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	p := w.projection(dsn, 50)
 	p.store = &losing{Store: p.store, n: 6, happen: func() { exec(t, conn, "TRUNCATE TABLE ledger") }}
 	if err := p.project(t.Context()); !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "and now ends with 0-0") {
@@ -236,7 +236,7 @@ func TestABatchThatATableRemembersWithoutItsRowsStopsTheProjection(t *testing.T)
 	w.write(100)
 	w.project(dsn, 50)
 	at := positionOf(t, dsn)
-	exec(t, connect(t, dsn), "DELETE FROM ledger WHERE batch_first = "+strconv.FormatUint(at.ledger.First, 10)) // its token stays
+	exec(t, enginetest.Connect(t, dsn), "DELETE FROM ledger WHERE batch_first = "+strconv.FormatUint(at.ledger.First, 10)) // its token stays
 	if err := w.mustStop(dsn); !strings.Contains(err, "took batch "+at.ledger.Span.String()+" for one that it has") {
 		t.Errorf("stops with %v", err)
 	}
@@ -285,7 +285,7 @@ func TestAnInsertOfADeadProjectorIsWaitedFor(t *testing.T) {
 	if err := Migrate(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
-	conn, late := connect(t, dsn), connect(t, dsn)
+	conn, late := enginetest.Connect(t, dsn), enginetest.Connect(t, dsn)
 	done := make(chan error, 1)
 	go func() {
 		ctx := driver.Context(context.Background(), driver.WithQueryID(newQueryID(name, "signals", "late")))

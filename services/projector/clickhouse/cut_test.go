@@ -169,7 +169,7 @@ func TestABatchIsOnePartAlsoWhereMonthsMeet(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	var months, parts, torn uint64
 	scan(t, conn, "SELECT uniqExact(toYYYYMM(recorded_at)) FROM ledger", &months)
 	scan(t, conn, "SELECT uniqExact(partition) FROM system.parts WHERE database = currentDatabase() AND table = 'ledger' AND active", &parts)
@@ -270,7 +270,7 @@ func TestAnInsertThatFailsIsAnErrorInBothProtocols(t *testing.T) {
 		})
 	}
 	var rows uint64
-	if scan(t, connect(t, e.NativeDSN(name)), "SELECT count() FROM ledger", &rows); rows != 2 {
+	if scan(t, enginetest.Connect(t, e.NativeDSN(name)), "SELECT count() FROM ledger", &rows); rows != 2 {
 		t.Errorf("%d rows, want the two good ones", rows)
 	}
 }

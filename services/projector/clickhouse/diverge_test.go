@@ -64,7 +64,7 @@ func TestAProjectionStopsWhenClickHouseHoldsWhatTheStreamDoesNot(t *testing.T) {
 				second = newWorld(t, 10)
 				second.write(c.messages)
 			} else {
-				exec(t, connect(t, dsn), c.damage)
+				exec(t, enginetest.Connect(t, dsn), c.damage)
 			}
 			err := second.mustStop(dsn)
 			for _, text := range c.says {
@@ -81,7 +81,7 @@ func TestReconciliationNamesEachDisagreement(t *testing.T) {
 	w, dsn := newWorld(t, 12), enginetest.Database(t)
 	w.write(150)
 	w.project(dsn, 50)
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	if found := reconcile(t, conn); len(found) > 0 {
 		t.Fatalf("found %v before anything was changed", found)
 	}

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	driver "github.com/ClickHouse/clickhouse-go/v2"
-
 	"github.com/drawdown-credits/drawdown/services/internal/engine"
 	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
 )
@@ -20,7 +18,7 @@ func TestMigratingAnEmptyDatabaseTwiceGivesTheSchemaOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	var names []string
 	rows, err := conn.Query(t.Context(), "SELECT name FROM system.tables WHERE database = currentDatabase() AND name NOT LIKE '%\\_mv'")
 	if err != nil {
@@ -49,7 +47,7 @@ func TestEveryTableThatReceivesRowsRemembersTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	var without []string
-	row := connect(t, dsn).QueryRow(t.Context(), `SELECT groupArray(name) FROM system.tables
+	row := enginetest.Connect(t, dsn).QueryRow(t.Context(), `SELECT groupArray(name) FROM system.tables
 		WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'goose_db_version'
 		AND create_table_query NOT LIKE '%non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1%'`)
 	if err := row.Scan(&without); err != nil || len(without) > 0 {
@@ -64,7 +62,7 @@ func TestMigratingCreatesAMissingDatabase(t *testing.T) {
 	if err := Migrate(t.Context(), e.HTTPDSN(name)); err != nil {
 		t.Fatal(err)
 	}
-	if err := connect(t, e.NativeDSN(name)).Exec(context.Background(), "DROP DATABASE "+name); err != nil {
+	if err := enginetest.Connect(t, e.NativeDSN(name)).Exec(context.Background(), "DROP DATABASE "+name); err != nil {
 		t.Error(err)
 	}
 }
@@ -75,18 +73,4 @@ func TestAMigrationThatTheServerRefusesSaysWhy(t *testing.T) {
 	if err == nil || !refused(err) || !strings.Contains(err.Error(), "migrate ClickHouse database drawdown") {
 		t.Errorf("error %v, want the database and the server's answer", err)
 	}
-}
-
-func connect(t testing.TB, dsn string) driver.Conn {
-	t.Helper()
-	options, err := driver.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := driver.Open(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
 }

@@ -51,7 +51,7 @@ func TestEachSignalIsOneRowAlsoAfterARestart(t *testing.T) {
 	}
 	publish("b", 1, events.SignalRestored)
 	project(4)
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	exec(t, conn, "INSERT INTO signals SELECT * FROM signals WHERE account = 'b' SETTINGS insert_deduplicate = 0") // as a resend would
 	got := readTexts(t, conn, `SELECT concat(account, ' ', toString(sequence)), concat(kind, ' ', threshold, ' ', scope, ' ', toString(available_uc), ' ',
 		toString(held_uc), ' ', toString(overage_uc), ' ', toString(cause_seq), ' ', toString(cause_index), ' ', cause_kind, ' ', cause_source, ' ', cause_id)

@@ -38,7 +38,7 @@ func (w *world) rebuild(dsn string) Report {
 func (w *world) tidy(dsn string) {
 	w.t.Helper()
 	var databases uint64
-	scan(w.t, connect(w.t, dsn), "SELECT count() FROM system.databases WHERE name = concat(currentDatabase(), '_rebuild')", &databases)
+	scan(w.t, enginetest.Connect(w.t, dsn), "SELECT count() FROM system.databases WHERE name = concat(currentDatabase(), '_rebuild')", &databases)
 	shadow := newAgreement(w.broker, keyRebuild)
 	if err := shadow.read(w.t.Context()); err != nil || shadow.exists || databases != 0 {
 		w.t.Errorf("%d databases and a manifest %t are left, %v", databases, shadow.exists, err)
@@ -57,7 +57,7 @@ func TestARebuildMendsWhatWasDamagedWhileEventsFlow(t *testing.T) {
 		signals, _ := p.status.progress(events.StreamSignals)
 		return p.Status().Through >= w.last() && signals == 2
 	})
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	exec(t, conn, "DELETE FROM ledger WHERE account = 'account-3' AND account_seq = 2")
 	exec(t, conn, "INSERT INTO usage_events SELECT * FROM usage_events WHERE account = 'account-4' LIMIT 1")
 	exec(t, conn, "TRUNCATE TABLE usage_by_hour")

@@ -62,7 +62,7 @@ func TestAMessageThatCannotBeReadStopsItsPartitionAlone(t *testing.T) {
 	if err := p.Halted()["projection clickhouse, partition 1"]; err == nil {
 		t.Errorf("halted: %v; want partition 1", p.Halted())
 	}
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	if rows := readTexts(t, conn, "SELECT partition, toString(sequence) FROM stopped_partitions FINAL"); len(rows) != 1 || rows["1"] == "" {
 		t.Errorf("table stopped_partitions holds %v", rows)
 	}

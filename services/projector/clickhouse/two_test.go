@@ -130,7 +130,7 @@ func TestADatabaseOfSomebodyElseIsRefused(t *testing.T) {
 	if err := other.mustStop(dsn); !strings.Contains(err, "belongs to installation test, and this is other") {
 		t.Errorf("another installation stops with %q", err)
 	}
-	conn := connect(t, dsn)
+	conn := enginetest.Connect(t, dsn)
 	exec(t, conn, "DROP DATABASE "+name+" SYNC")
 	if err := w.mustStop(dsn); !strings.Contains(err, "it was replaced or emptied; run drawdown rebuild clickhouse") {
 		t.Errorf("a new database of that name stops the projection with %q", err)

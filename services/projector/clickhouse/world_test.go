@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
 	"github.com/drawdown-credits/drawdown/services/internal/natstest"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/ledger"
@@ -51,14 +52,7 @@ func newWorld(t testing.TB, seed uint64) *world {
 	t.Helper()
 	server := natstest.Run(t)
 	js := server.JetStream()
-	broker, err := stream.NewBroker(server.Connect())
-	if err != nil {
-		t.Fatal(err)
-	}
-	streams, err := stream.Ensure(t.Context(), js, stream.Config{Partitions: partitions})
-	if err != nil {
-		t.Fatal(err)
-	}
+	streams, broker := server.Installation(partitions)
 	t.Logf("seed %d", seed)
 	return &world{t: t, js: js, broker: broker, installation: installation, streams: streams, random: rand.New(rand.NewPCG(seed, 0))}
 }
@@ -371,7 +365,7 @@ func (out *wanted) addDebit(account string, d events.Debit, sequence uint64) {
 // check compares every table with what it must hold.
 func (w *world) check(dsn string) {
 	w.t.Helper()
-	want, conn := w.want(), connect(w.t, dsn)
+	want, conn := w.want(), enginetest.Connect(w.t, dsn)
 	if want.refusals == 0 || want.nothing == 0 || want.expired == 0 {
 		w.t.Errorf("the random ledger is too tame: %d refusals, %d empty messages, %d expired", want.refusals, want.nothing, want.expired)
 	}
