@@ -2,13 +2,16 @@ package simulation
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	diff "github.com/google/go-cmp/cmp"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/chaos/oracle/books"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 	"github.com/drawdown-credits/drawdown/services/projector/ledger"
 )
@@ -21,11 +24,15 @@ type folded struct {
 	states    [partitions]*ledger.State
 	decisions map[string]events.Decision // by where the answer goes
 	crossed   map[string]bool            // levels, by what crossing returns
+	exceeded  map[place][]string         // the budgets of an account behind each of its entries, by name
+	books     *books.Books               // the same once more, by simpler means
+	wrong     string                     // where the two part
 }
 
 // fold folds the ledger as it stands, each partition by itself.
 func (w *world) fold() folded {
-	f := folded{decisions: map[string]events.Decision{}, crossed: map[string]bool{}}
+	f := folded{decisions: map[string]events.Decision{}, crossed: map[string]bool{}, exceeded: map[place][]string{}, books: books.New()}
+	decisions := map[place]events.Decision{}
 	var postings []ledger.Posting
 	all := w.server.Messages(events.StreamLedger)
 	for p := range partitions {
@@ -43,13 +50,35 @@ func (w *world) fold() folded {
 					d.Balance = &b
 					f.cross(b)
 				}
+				decisions[place{m.Sequence, i}] = d
 				if reply := m.Header.Get(events.HeaderReply); reply != "" && (ok || p == 0) {
 					f.decisions[reply] = d
 				}
 			}
 		}
 	}
+	w.decided = map[place]string{}
+	for _, m := range all {
+		f.enter(m, w.bookChunk(m), decisions)
+		for i, e := range w.chunk(m).Entries {
+			d := decisions[place{m.Sequence, i}]
+			w.decided[place{m.Sequence, i}] = fmt.Sprintf("%s %s", e.Kind, cmp.Or(d.Code, string(d.Outcome)))
+		}
+	}
 	return f
+}
+
+// enter writes a message into the books, and notes where what they decide is
+// not what was decided.
+func (f *folded) enter(m stream.Message, c *books.Chunk, decided map[place]events.Decision) {
+	for i := range c.Entries {
+		at := place{m.Sequence, i}
+		d := f.books.Apply(books.Place{Sequence: at.sequence, Index: i}, m.Time, &c.Entries[i])
+		got := books.Decision{Outcome: string(decided[at].Outcome), Code: decided[at].Code}
+		if d != got && f.wrong == "" && c.Entries[i].Kind != string(events.EntryRateCard) {
+			f.wrong = fmt.Sprintf("%s of %s at %v is %v; expected %v", c.Entries[i].Kind, c.Entries[i].Account, at, got, d)
+		}
+	}
 }
 
 // chunk decodes a ledger message, once.
@@ -65,6 +94,19 @@ func (w *world) chunk(m stream.Message) events.Chunk {
 	return c
 }
 
+// bookChunk decodes a ledger message for the books, once.
+func (w *world) bookChunk(m stream.Message) *books.Chunk {
+	c, ok := w.written[m.Sequence]
+	if !ok {
+		c = &books.Chunk{}
+		if err := json.Unmarshal(m.Data, c); err != nil {
+			panic(err)
+		}
+		w.written[m.Sequence] = c
+	}
+	return c
+}
+
 func ledgerOf(subject string, partition int) bool {
 	return strings.HasPrefix(subject, fmt.Sprintf("ledger.%d.", partition)) || subject == events.BroadcastSubject()
 }
@@ -76,15 +118,10 @@ func (w *world) auditBalances(f folded) string {
 	for _, m := range w.server.Messages("KV_" + events.BucketBalances) {
 		shown[strings.TrimPrefix(m.Subject, "$KV."+events.BucketBalances+".")] = m.Data
 	}
-	charged := map[string]int64{}
-	for _, m := range w.server.Messages(events.StreamLedger) {
-		for _, e := range w.chunk(m).Entries {
-			if e.Debit != nil {
-				charged[e.Account] += int64(e.Debit.Amount)
-			}
-		}
-	}
 	count := 0
+	if f.wrong != "" {
+		return f.wrong
+	}
 	for p := range partitions {
 		state := f.states[p]
 		if due, ok := state.NextDue(); ok && time.Since(due) > overdueMax {
@@ -100,10 +137,11 @@ func (w *world) auditBalances(f folded) string {
 			switch {
 			case !bytes.Equal(shown[account], want):
 				return fmt.Sprintf("balance of %s:\n%s\nexpected:\n%s", account, shown[account], want)
-			case int64(b.Charged) != charged[account]:
-				return fmt.Sprintf("%s is charged %s in all; expected %d", account, b.Charged, charged[account])
 			case b.Granted != b.Remaining+b.Drawn+b.Expired+b.Voided || b.Charged != b.Drawn+b.Overage+b.Forgiven:
 				return fmt.Sprintf("credits of %s are not conserved: %+v", account, b)
+			}
+			if wrong := f.compare(account, want); wrong != "" {
+				return fmt.Sprintf("balance of %s (-expected +shown):\n%s", account, wrong)
 			}
 		}
 	}
@@ -111,6 +149,16 @@ func (w *world) auditBalances(f folded) string {
 		return fmt.Sprintf("there are balances of %d accounts; expected %d", len(shown), count)
 	}
 	return w.auditPlaces()
+}
+
+// compare compares a balance with what the books say.
+func (f folded) compare(account string, shown []byte) string {
+	var got books.Balance
+	if err := json.Unmarshal(shown, &got); err != nil {
+		panic(err)
+	}
+	got.Order()
+	return diff.Diff(f.books.Accounts[account].Balance(), got)
 }
 
 // headerPlace says which ledger entry a balance stands at.

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/enforcer/policy"
@@ -13,6 +14,7 @@ type told struct {
 	count     uint64
 	last      events.Signal
 	stopped   bool // the last of exhausted and restored was exhausted
+	exceeded  []string
 	said      map[string]bool
 }
 
@@ -30,7 +32,7 @@ func (w *world) auditSignals(f folded) string {
 			a = &told{said: map[string]bool{}}
 			accounts[s.Account] = a
 		}
-		if wrong := a.hear(s, f.crossed); wrong != "" {
+		if wrong := a.hear(s, f); wrong != "" {
 			return fmt.Sprintf("signal %d, %s of %s at %d.%d: %s", m.Sequence, s.Kind, s.Account, s.Cause.Sequence, s.Cause.Index, wrong)
 		}
 	}
@@ -51,9 +53,13 @@ func (w *world) auditSignals(f folded) string {
 }
 
 // hear notes a signal and says what is wrong with it.
-func (a *told) hear(s events.Signal, crossed map[string]bool) string {
+func (a *told) hear(s events.Signal, f folded) string {
 	a.count++
 	name := crossing(s.Account, s.Kind, s.Threshold, s.Cause)
+	budget := s.Kind == events.SignalBudgetExceeded || s.Kind == events.SignalBudgetRestored
+	if budget {
+		name = crossing(s.Account, s.Kind, s.Scope+" per "+s.Per, s.Cause)
+	}
 	before := place{a.last.Cause.Sequence, a.last.Cause.Index}
 	switch {
 	case s.Sequence != a.count:
@@ -64,12 +70,37 @@ func (a *told) hear(s events.Signal, crossed map[string]bool) string {
 		return fmt.Sprintf("it comes behind one at %v", before)
 	case s.Kind == events.SignalExhausted && a.stopped, s.Kind == events.SignalRestored && !a.stopped:
 		return "it was so already"
-	case !crossed[name]:
+	case budget:
+		if wrong := a.hearBudget(s, f.exceeded[place{s.Cause.Sequence, s.Cause.Index}]); wrong != "" {
+			return wrong
+		}
+	case !f.crossed[name]:
 		return "nothing of the kind happened"
 	}
 	a.said[name], a.last, a.published = true, s, a.published.After(s)
 	if s.Kind == events.SignalExhausted || s.Kind == events.SignalRestored {
 		a.stopped = s.Kind == events.SignalExhausted
+	}
+	return ""
+}
+
+// hearBudget notes that a budget is exceeded, or not any more, and says what is
+// wrong with that, where the cause left so many exceeded.
+func (a *told) hearBudget(s events.Signal, then []string) string {
+	name := s.Scope + " per " + s.Per
+	exceeded := s.Kind == events.SignalBudgetExceeded
+	switch {
+	case exceeded == slices.Contains(a.exceeded, name):
+		return "it was so already"
+	case exceeded != slices.Contains(then, name):
+		return fmt.Sprintf("the cause left %v", then)
+	}
+	if a.exceeded = slices.DeleteFunc(slices.Clone(a.exceeded), func(other string) bool { return other == name }); exceeded {
+		a.exceeded = append(a.exceeded, name)
+	}
+	slices.Sort(a.exceeded)
+	if !slices.Equal(a.exceeded, s.Exceeded) {
+		return fmt.Sprintf("it says that %v are exceeded; expected %v", s.Exceeded, a.exceeded)
 	}
 	return ""
 }
@@ -80,6 +111,9 @@ func (a *told) owed(b events.Balance) string {
 		if l.Kind == events.SignalExhausted && l.Since != nil && l.Reached != a.stopped {
 			return fmt.Sprintf("is exhausted: %v; it was told: %v", l.Reached, a.stopped)
 		}
+	}
+	if now := exceededOf(b); !slices.Equal(now, a.exceeded) {
+		return fmt.Sprintf("exceeds %v; it was told of %v", now, a.exceeded)
 	}
 	if owes := policy.React(a.published, b); len(owes) > 0 {
 		return fmt.Sprintf("is owed %d signals, the first %s at %d.%d", len(owes), owes[0].Kind, owes[0].Cause.Sequence, owes[0].Cause.Index)
@@ -92,8 +126,20 @@ func crossing(account string, kind events.SignalKind, threshold string, c events
 	return fmt.Sprintf("%s %s %s %d.%d", account, kind, threshold, c.Sequence, c.Index)
 }
 
+// exceededOf are the names of the budgets that a balance says are exceeded.
+func exceededOf(b events.Balance) (names []string) {
+	for _, u := range b.Budgets {
+		if u.Exceeded {
+			names = append(names, u.Scope+" per "+u.Per)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // cross notes the crossings that a balance tells of.
 func (f folded) cross(b events.Balance) {
+	f.exceeded[place{b.Sequence, b.Index}] = exceededOf(b)
 	for _, l := range b.Levels {
 		kind, cause := l.Kind, events.Cause{Sequence: b.Sequence, Index: b.Index}
 		if l.Since != nil {

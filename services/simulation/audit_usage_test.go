@@ -47,6 +47,7 @@ const (
 
 // charge is a debit found in the ledger.
 type charge struct {
+	place
 	account string
 	at      time.Time // when it was stored
 	events.Debit
@@ -63,6 +64,9 @@ const (
 func (w *world) auditUsage() string {
 	charges, settled, wrong := w.charges()
 	if wrong != "" {
+		return wrong
+	}
+	if wrong := w.auditPrices(charges); wrong != "" {
 		return wrong
 	}
 	refusals, wrong := w.refusals()
@@ -88,9 +92,6 @@ func (w *world) auditUsage() string {
 			}
 			if got == charged {
 				counted[e.id] = c.at
-				if c.account != e.account || c.ID != e.id || c.Source != source || int64(c.Amount) != price(c.Version, e) {
-					return fmt.Sprintf("the charge of event %v is %+v; expected %d for %+v", at, c, price(c.Version, e), e)
-				}
 			}
 			w.seen[got]++
 			delete(charges, at)
@@ -135,7 +136,7 @@ func (w *world) charges() (found map[event]charge, settled int, wrong string) {
 		if chunk.Span != nil {
 			settled += chunk.Span.Events
 		}
-		for _, e := range chunk.Entries {
+		for i, e := range chunk.Entries {
 			if e.Debit == nil {
 				continue
 			}
@@ -143,7 +144,7 @@ func (w *world) charges() (found map[event]charge, settled int, wrong string) {
 			if _, ok := found[at]; ok {
 				return nil, 0, fmt.Sprintf("ledger message %d charges event %v (%s) once more", m.Sequence, at, e.Debit.ID)
 			}
-			found[at] = charge{account: e.Account, at: m.Time, Debit: *e.Debit}
+			found[at] = charge{place: place{m.Sequence, i}, account: e.Account, at: m.Time, Debit: *e.Debit}
 		}
 	}
 	return found, settled, ""

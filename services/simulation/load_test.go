@@ -14,12 +14,11 @@ import (
 // given is one usage event as it was published, and what is wrong with it, if
 // something is: the reason it must be refused for.
 type given struct {
-	id        string
-	account   string
-	at        time.Time
-	operation string
-	tokens    int64
-	wrong     string
+	id      string
+	account string
+	at      time.Time
+	call
+	wrong string
 }
 
 // load publishes what the services are to work on, as SDKs and gateways do:
@@ -34,6 +33,8 @@ type load struct {
 	lost     []published        // what USAGE has no longer
 
 	grants   []events.Entry // issued, or refused
+	holds    []events.Entry // placed, or refused
+	adjusted []events.Entry
 	commands int
 	answers  []simulated.Reply // so far
 }
@@ -41,7 +42,7 @@ type load struct {
 const source = "/simulation"
 
 func newLoad(w *world) *load {
-	l := &load{w: w, left: 20 + w.rng.IntN(30), accounts: accounts(3 + w.rng.IntN(3)), usage: map[uint64][]given{}}
+	l := &load{w: w, left: 25 + w.rng.IntN(35), accounts: accounts(3 + w.rng.IntN(3)), usage: map[uint64][]given{}}
 	l.begin()
 	return l
 }
@@ -158,49 +159,16 @@ func (l *load) again() (given, []byte) {
 func (l *load) fresh(account string) (given, []byte) {
 	l.ids++
 	e := given{
-		id: fmt.Sprint(l.ids), account: account, operation: pick(l.w, operations), tokens: int64(l.w.rng.IntN(2000)),
+		id: fmt.Sprint(l.ids), account: account, call: l.call(),
 		at: time.Now().UTC().Add(-time.Duration(l.w.rng.IntN(4000)) * time.Millisecond),
 	}
 	return e, encode(e)
 }
 
 func encode(e given) []byte {
-	body, err := events.AppendStructured(nil, events.Usage{
-		Source: source, ID: e.id, Account: e.account, Time: e.at,
-		Data: events.UsageData{Operation: e.operation, Quantities: map[string]events.Quantity{"tokens": events.WholeQuantity(e.tokens)}},
-	})
+	body, err := events.AppendStructured(nil, events.Usage{Source: source, ID: e.id, Account: e.account, Time: e.at, Data: e.data()})
 	if err != nil {
 		panic(err)
 	}
 	return body
-}
-
-// unpriced is an operation that no rule of a card matches.
-const unpriced = "GET /nobody/prices/this"
-
-var operations = []string{"POST /chat", "GET /ping", "GET /report"}
-
-// card is a version of the rate card. What it charges, price says in another
-// way.
-func card(version int, from time.Time) events.RateCard {
-	flat := func(s string) *events.Quantity { q := events.MustQuantity(s); return &q }
-	chat := events.Price{Flat: flat("0.01"), PerUnit: []events.PerUnit{{
-		Quantity: "tokens", Price: events.WholeQuantity(int64(version)), Per: events.WholeQuantity(1000),
-	}}}
-	return events.RateCard{Card: events.DefaultCard, Version: version, EffectiveFrom: from, Rules: []events.Rule{
-		{Name: "chat", Match: events.Match{Operation: "POST /chat"}, Price: chat},
-		{Name: "ping", Match: events.Match{Operation: "GET /ping"}, Price: events.Price{Flat: flat("0.000001")}},
-		{Name: "report", Match: events.Match{Operation: "GET /report"}, Price: events.Price{Flat: flat(fmt.Sprint(version))}},
-	}}
-}
-
-// price is what a version of the card charges for an event, in micro-credits.
-func price(version int, e given) int64 {
-	switch e.operation {
-	case "POST /chat":
-		return 10_000 + int64(version)*1000*e.tokens
-	case "GET /ping":
-		return 1
-	}
-	return int64(version) * 1_000_000
 }

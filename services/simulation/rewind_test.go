@@ -133,6 +133,7 @@ func (w *world) loseLedger() string {
 	for sequence := range w.chunks {
 		if sequence > end {
 			delete(w.chunks, sequence)
+			delete(w.written, sequence)
 		}
 	}
 	balances := w.server.Last("KV_" + events.BucketBalances)

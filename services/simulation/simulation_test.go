@@ -101,7 +101,9 @@ func (all *tally) report(t *testing.T) {
 	}
 	for _, kind := range []string{
 		charged, duplicate, events.CodeMalformed, events.CodeStray, events.CodeAccountMismatch, events.CodeFuture, events.CodeTooLate,
-		events.CodeUnratable, "entry grant", "entry void", "entry tick", "entry account", "signal low", "signal exhausted", "signal restored",
+		events.CodeUnratable, "entry grant", "entry void", "entry tick", "entry account", "entry hold", "entry capture", "entry release", "entry adjust",
+		"signal low", "signal exhausted", "signal restored", "signal overage_started", "signal budget_exceeded", "signal budget_restored",
+		"hold applied", "hold unchanged", "hold insufficient", "hold conflict", "capture expired", "capture applied", "capture captured", "release applied", "adjust applied", "adjust conflict",
 		"rows of ledger", "rows of usage_events", "rows of signals", "snapshots", "answers",
 	} {
 		if all.seen[kind] == 0 {

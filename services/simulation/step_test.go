@@ -31,7 +31,10 @@ func (w *world) step() {
 		w.handover(pick(w, w.instances))
 	case w.load.left > 0 && (w.chance(p.publishing) || idle && w.chance(2)):
 		w.load.next()
-	case idle || !asking && (w.chance(p.time) || w.chance(p.leap)):
+	case !asking && w.chance(p.leap):
+		w.fault("leap")
+		w.say("%s passed", w.sleep(time.Duration(w.rng.IntN(60))*time.Second+time.Microsecond))
+	case idle || !asking && w.chance(p.time):
 		w.pass()
 	default:
 		if i := w.rng.IntN(len(operations) + len(deliveries)); i < len(operations) {
@@ -119,9 +122,6 @@ func (w *world) asks(c *simulated.Client) bool {
 func (w *world) pass() {
 	d := time.Duration(w.rng.IntN(20)) * time.Millisecond
 	switch n := w.rng.IntN(100); {
-	case w.chance(w.profile.leap):
-		w.fault("leap")
-		d = time.Duration(w.rng.IntN(60)) * time.Second
 	case n < 30:
 		d *= 25
 	case n < 40:

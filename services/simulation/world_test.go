@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/chaos/oracle/books"
 	"github.com/drawdown-credits/drawdown/services/internal/simulated"
 )
 
@@ -34,8 +35,10 @@ type world struct {
 	database  *database
 	logs      logs
 
-	chunks map[uint64]events.Chunk // of LEDGER, decoded
-	passed string                  // the fingerprint of what passed the audit
+	chunks  map[uint64]events.Chunk // of LEDGER, decoded
+	written map[uint64]*books.Chunk // the same for the books
+	decided map[place]string        // on each command, by the ledger folded in one go
+	passed  string                  // the fingerprint of what passed the audit
 
 	seed   uint64
 	steps  int
@@ -50,7 +53,7 @@ func newWorld(seed uint64) *world {
 	server.Install(partitions)
 	w := &world{
 		rng: rng, profile: newProfile(rng), server: server, network: simulated.NewNetwork(server),
-		database: newDatabase(), chunks: map[uint64]events.Chunk{},
+		database: newDatabase(), chunks: map[uint64]events.Chunk{}, written: map[uint64]*books.Chunk{},
 		logs: logs{count: map[string]int{}}, seed: seed, faults: map[string]int{}, seen: map[string]int{},
 	}
 	w.network.Buffer = 1 + rng.IntN(64)
@@ -225,6 +228,9 @@ func (w *world) count() {
 		for _, e := range w.chunk(m).Entries {
 			w.seen["entry "+string(e.Kind)]++
 		}
+	}
+	for _, d := range w.decided {
+		w.seen[d]++
 	}
 	for name, t := range w.database.tables {
 		w.seen["rows of "+string(name)] += len(t.rows)

@@ -1,0 +1,200 @@
+package books
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Account is one account.
+type Account struct {
+	books *Books
+	Name  string
+	At    Place // of the last entry
+
+	now    int64 // never goes back
+	stored int64 // when the last entry was
+	next   int64 // nothing is due before
+
+	settings *Settings
+	waiting  *Settings // until the period ends
+	version  int       // of the plan whose terms are taken over
+	terms    Terms     // the plan's and the account's own
+
+	granted, drawn, expired, voided    int64
+	Charged, overage, forgiven, topped int64
+
+	active  []*Grant // in the order in which they are drawn
+	resting []*Grant // spent until they are renewed; the oldest first
+	pending []*Grant // by when they begin
+	known   map[string]*Grant
+	charges map[string]*Adjust // by hand, below 0
+	issued  int
+
+	period   *period
+	follows  bool // the period that begins next follows one that ended
+	prorated bool
+
+	open    []*Hold // by when they expire
+	holds   map[string]*Hold
+	budgets []*budget
+
+	levels  []*Level
+	touched bool // by a debit that charged something
+	// Crossings are the entries at which the account crossed each of its levels,
+	// by its kind and threshold, and either way.
+	Crossings map[Crossing][]Place
+}
+
+func newAccount(b *Books, name string) *Account {
+	a := &Account{
+		books: b, Name: name, now: ever, next: ever, known: map[string]*Grant{}, charges: map[string]*Adjust{},
+		holds: map[string]*Hold{}, Crossings: map[Crossing][]Place{},
+	}
+	a.adopt(Terms{})
+	return a
+}
+
+// drawable is what is left of active grants.
+func (a *Account) drawable() (sum int64) {
+	for _, g := range a.active {
+		sum += g.remaining
+	}
+	return sum
+}
+
+func (a *Account) held() (sum int64) {
+	for _, h := range a.open {
+		sum += h.amount
+	}
+	return sum
+}
+
+func (a *Account) available() int64 { return max(0, a.drawable()-a.held()) }
+
+func (a *Account) remaining() int64 { return a.granted - a.drawn - a.expired - a.voided }
+
+// pass lets everything happen that is due, in the order of its instants and, at
+// one instant, in the order in which it stands here.
+func (a *Account) pass() {
+	for a.now >= a.next {
+		at, happen := never, func(int64) {}
+		due := func(when int64, what func(int64)) {
+			if when < at {
+				at, happen = when, what
+			}
+		}
+		if len(a.open) > 0 {
+			due(a.open[0].expires, a.expireHold)
+		}
+		if g := a.nextToExpire(); g != nil {
+			due(g.ends, func(int64) { a.expire(g) })
+		}
+		if g := a.nextToRecur(); g != nil {
+			due(g.recurs, func(at int64) { a.recur(g, at) })
+		}
+		if p := a.period; p != nil && p.running {
+			due(p.end, a.endPeriod)
+		} else if p != nil {
+			due(p.starts, a.startPeriod)
+		}
+		if len(a.pending) > 0 {
+			due(a.pending[0].begins, a.activate)
+		}
+		if a.next = at; at <= a.now {
+			happen(at)
+			a.next = ever
+		}
+	}
+	a.endWindows()
+}
+
+// first returns the grant, active or resting, that comes first at an instant of
+// its own, the older one of two.
+func (a *Account) first(when func(*Grant) int64) (first *Grant) {
+	for _, all := range [][]*Grant{a.active, a.resting} {
+		for _, g := range all {
+			if first == nil || cmp.Or(cmp.Compare(when(g), when(first)), cmp.Compare(g.nth, first.nth)) < 0 {
+				first = g
+			}
+		}
+	}
+	return first
+}
+
+// nextToExpire leaves out what ends with a period that carries it over.
+func (a *Account) nextToExpire() *Grant {
+	return a.first(func(g *Grant) int64 {
+		if g.carried {
+			return never
+		}
+		return g.ends
+	})
+}
+
+func (a *Account) nextToRecur() *Grant { return a.first(func(g *Grant) int64 { return g.recurs }) }
+
+// debit charges usage.
+func (a *Account) debit(d *Debit) Decision {
+	a.Charged += int64(d.Amount)
+	a.touched = a.touched || d.Amount > 0
+	a.cover(int64(d.Amount))
+	a.spend(d.Data, int64(d.Amount))
+	return applied
+}
+
+// cover draws grants in order; what they do not cover is overage.
+func (a *Account) cover(amount int64) {
+	for amount > 0 && len(a.active) > 0 {
+		amount -= a.draw(a.active[0], amount)
+	}
+	a.overage += amount
+}
+
+// draw takes from a grant what it has, at most limit.
+func (a *Account) draw(g *Grant, limit int64) int64 {
+	amount := min(limit, g.remaining)
+	g.remaining -= amount
+	a.drawn += amount
+	switch {
+	case g.remaining > 0:
+	case g.renews():
+		a.active = without(a.active, g)
+		a.resting = append(a.resting, g)
+		slices.SortFunc(a.resting, func(g, h *Grant) int { return cmp.Compare(g.nth, h.nth) })
+	default:
+		a.leave(g, "spent")
+	}
+	return amount
+}
+
+// replenished has new credits repay what is owed before anything else.
+func (a *Account) replenished() {
+	for a.overage > 0 && len(a.active) > 0 {
+		a.overage -= a.draw(a.active[0], a.overage)
+	}
+	a.topped = a.drawable()
+	a.rebase()
+}
+
+// adjust corrects the account by hand.
+func (a *Account) adjust(c *Adjust) Decision {
+	id := "adjust:" + c.ID
+	if before, ok := a.charges[c.ID]; ok {
+		if *before == *c {
+			return unchanged
+		}
+		return refused("conflict")
+	}
+	a.charges[c.ID] = c
+	if c.Amount > 0 {
+		a.issue(&Grant{ID: id, amount: int64(c.Amount), priority: defaultPriority, begins: a.now, ends: never})
+		return applied
+	}
+	a.Charged -= int64(c.Amount)
+	a.cover(-int64(c.Amount))
+	return applied
+}
+
+func without[T comparable](all []T, one T) []T {
+	return slices.DeleteFunc(all, func(other T) bool { return other == one })
+}

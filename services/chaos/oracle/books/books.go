@@ -1,0 +1,123 @@
+package books
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+)
+
+// Place is an entry in LEDGER.
+type Place struct {
+	Sequence uint64 `json:"sequence"`
+	Index    int    `json:"index"`
+}
+
+// After reports whether p stands behind other.
+func (p Place) After(other Place) bool {
+	return p.Sequence > other.Sequence || p.Sequence == other.Sequence && p.Index > other.Index
+}
+
+// Decision is what became of a command: applied, unchanged, or refused with a
+// code.
+type Decision struct {
+	Outcome string
+	Code    string
+}
+
+var (
+	applied   = Decision{Outcome: "applied"}
+	unchanged = Decision{Outcome: "unchanged"}
+)
+
+func refused(code string) Decision { return Decision{"refused", code} }
+
+// Books are all accounts and plans.
+type Books struct {
+	Accounts map[string]*Account
+	plans    map[string]*plan
+}
+
+// plan is a plan as it was last applied.
+type plan struct {
+	Plan
+	version int // grows whenever it changes
+}
+
+// New returns books in which nothing is written.
+func New() *Books {
+	return &Books{Accounts: map[string]*Account{}, plans: map[string]*plan{}}
+}
+
+// Apply writes one entry down, which LEDGER stored at a time. Entries come in
+// the order of the ledger, each once. An entry of an unknown kind is refused.
+func (b *Books) Apply(at Place, stored time.Time, e *Entry) Decision {
+	switch {
+	case e.Kind == "plan" && e.Plan != nil:
+		return b.plan(*e.Plan)
+	case e.Kind == "rate_card":
+		return applied
+	}
+	a := b.Accounts[e.Account]
+	if a == nil {
+		a = newAccount(b, e.Account)
+		b.Accounts[e.Account] = a
+	}
+	return a.apply(at, micros(stored), e)
+}
+
+func (b *Books) plan(p Plan) Decision {
+	known := b.plans[p.Plan]
+	switch {
+	case known == nil:
+		b.plans[p.Plan] = &plan{Plan: p}
+	case same(known.Plan, p):
+		return unchanged
+	default:
+		known.Plan = p
+		known.version++
+	}
+	return applied
+}
+
+// same compares two contents as JSON writes them.
+func same(a, b any) bool {
+	left, leftErr := json.Marshal(a)
+	right, rightErr := json.Marshal(b)
+	return leftErr == nil && rightErr == nil && slices.Equal(left, right)
+}
+
+// apply writes an entry into one account: first time passes, then the entry
+// itself happens.
+func (a *Account) apply(at Place, stored int64, e *Entry) Decision {
+	a.At, a.stored = at, stored
+	a.now = max(a.now, stored)
+	a.follows, a.prorated = false, false
+	a.refresh()
+	a.pass()
+	if e.Kind != "debit" {
+		a.next = ever // whatever it is, it may bring something forward
+	}
+	decision := refused("invalid")
+	switch {
+	case e.Kind == "debit" && e.Debit != nil:
+		decision = a.debit(e.Debit)
+	case e.Kind == "grant" && e.Grant != nil:
+		decision = a.grant(e.Grant)
+	case e.Kind == "void" && e.Void != nil:
+		decision = a.void(e.Void.Grant)
+	case e.Kind == "hold" && e.Hold != nil:
+		decision = a.hold(e.Hold)
+	case e.Kind == "capture" && e.Capture != nil:
+		decision = a.capture(e.Capture)
+	case e.Kind == "release" && e.Release != nil:
+		decision = a.release(e.Release.Hold)
+	case e.Kind == "adjust" && e.Adjust != nil:
+		decision = a.adjust(e.Adjust)
+	case e.Kind == "account" && e.Settings != nil:
+		decision = a.set(*e.Settings)
+	case e.Kind == "tick":
+		decision = applied
+	}
+	a.evaluate()
+	return decision
+}
