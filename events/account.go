@@ -36,6 +36,8 @@ type Terms struct {
 	Budgets []Budget `json:"budgets,omitempty"`
 	// CaptureMore lets a capture charge more than its hold; default false.
 	CaptureMore *bool `json:"capture_more,omitzero"`
+	// TopUp has a payment requested when the account runs low.
+	TopUp *TopUp `json:"top_up,omitzero"`
 }
 
 // The values of Terms.Overage.
@@ -113,10 +115,12 @@ type Grant struct {
 	Recurrence string `json:"recurrence,omitzero"`
 	// Rollover is what is kept at each recurrence or, without one, when a new
 	// period of the account follows one that ended.
-	Rollover  *Rollover   `json:"rollover,omitzero"`
-	Source    GrantSource `json:"source,omitzero"` // default prepaid
-	CostBasis *CostBasis  `json:"cost_basis,omitzero"`
-	Note      string      `json:"note,omitzero"` // at most 512 bytes
+	Rollover *Rollover   `json:"rollover,omitzero"`
+	Source   GrantSource `json:"source,omitzero"` // default prepaid, or top_up with TopUp
+	// TopUp is the id of the request for a top-up that the grant answers.
+	TopUp     string     `json:"top_up,omitzero"`
+	CostBasis *CostBasis `json:"cost_basis,omitzero"`
+	Note      string     `json:"note,omitzero"` // at most 512 bytes
 }
 
 // GrantSource says where a grant came from.

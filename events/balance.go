@@ -49,6 +49,9 @@ type Balance struct {
 	// the rest.
 	Budgets     []BudgetBalance `json:"budgets,omitempty"`
 	MoreBudgets int             `json:"more_budgets,omitzero"`
+	// TopUp is where auto top-up stands; nil where the terms have none and none
+	// pends.
+	TopUp *TopUpBalance `json:"top_up,omitzero"`
 	// Levels are the thresholds and the hard stop, highest first, with what
 	// last moved the account across each.
 	Levels []Level `json:"levels,omitempty"`
@@ -108,7 +111,7 @@ type Cause struct {
 	Index    int       `json:"index,omitzero"`
 	Kind     EntryKind `json:"kind"`
 	At       time.Time `json:"at"` // as recorded in the ledger
-	// Source and ID name the usage event of a debit; ID alone a grant or a hold.
+	// Source and ID name the usage event of a debit; ID alone what a command names.
 	Source string `json:"source,omitzero"`
 	ID     string `json:"id,omitzero"`
 }

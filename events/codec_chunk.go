@@ -115,7 +115,7 @@ func (c *Chunk) check() *Problem {
 
 func (e *Entry) check() *Problem {
 	set := 0
-	for _, present := range []bool{e.Debit != nil, e.Grant != nil, e.Void != nil, e.Hold != nil, e.Capture != nil, e.Release != nil, e.Adjust != nil, e.Correction != nil, e.Settings != nil, e.Plan != nil, e.RateCard != nil} {
+	for _, present := range []bool{e.Debit != nil, e.Grant != nil, e.Void != nil, e.Hold != nil, e.Capture != nil, e.Release != nil, e.Adjust != nil, e.Decline != nil, e.Correction != nil, e.Settings != nil, e.Plan != nil, e.RateCard != nil} {
 		if present {
 			set++
 		}
@@ -177,7 +177,7 @@ func (t *Tier) check() *Problem {
 // an account.
 func (e *Entry) content() (name string, account bool) {
 	switch e.Kind {
-	case EntryDebit, EntryGrant, EntryVoid, EntryHold, EntryCapture, EntryRelease, EntryAdjust, EntryCorrection:
+	case EntryDebit, EntryGrant, EntryVoid, EntryHold, EntryCapture, EntryRelease, EntryAdjust, EntryDecline, EntryCorrection:
 		return string(e.Kind) + " alone", true
 	case EntryAccount:
 		return "settings alone", true
@@ -205,6 +205,8 @@ func (e *Entry) has() bool {
 		return e.Release != nil
 	case EntryAdjust:
 		return e.Adjust != nil
+	case EntryDecline:
+		return e.Decline != nil
 	case EntryCorrection:
 		return e.Correction != nil
 	case EntryAccount:

@@ -172,6 +172,8 @@ func (p *parser) entry(e *Entry) error {
 			return p.other(&e.Release)
 		case "adjust":
 			return p.other(&e.Adjust)
+		case "decline":
+			return p.other(&e.Decline)
 		case "correction":
 			return p.other(&e.Correction)
 		case "settings":

@@ -15,6 +15,7 @@ const (
 	EntryCapture    EntryKind = "capture"
 	EntryRelease    EntryKind = "release"
 	EntryAdjust     EntryKind = "adjust"
+	EntryDecline    EntryKind = "decline"
 	EntryCorrection EntryKind = "correction"
 	EntryAccount    EntryKind = "account"
 	EntryPlan       EntryKind = "plan"
@@ -67,6 +68,7 @@ type Entry struct {
 	Capture    *Capture    `json:"capture,omitzero"`
 	Release    *Release    `json:"release,omitzero"`
 	Adjust     *Adjustment `json:"adjust,omitzero"`
+	Decline    *Decline    `json:"decline,omitzero"`
 	Correction *Correction `json:"correction,omitzero"`
 	Settings   *Account    `json:"settings,omitzero"` // of kind account
 	Plan       *Plan       `json:"plan,omitzero"`
@@ -165,7 +167,9 @@ const (
 	RefusedInsufficient = "insufficient" // a hold of more than is available, or than a budget has room for
 	RefusedCaptured     = "captured"     // the hold is captured
 	RefusedReleased     = "released"     // the hold is released
-	RefusedExpired      = "expired"      // the hold has expired
+	RefusedExpired      = "expired"      // the hold, or the request for a top-up, has expired
+
+	RefusedAnswered = "answered" // a grant answered the request for a top-up
 )
 
 // Shortage says why a hold did not fit.
@@ -194,6 +198,8 @@ type Decision struct {
 	Hold *HoldBalance `json:"hold,omitzero"`
 	// Shortage says what a hold was refused for as insufficient.
 	Shortage *Shortage `json:"shortage,omitzero"`
+	// TopUp says what a grant that names a request for a top-up did to it.
+	TopUp TopUpAnswer `json:"top_up,omitzero"`
 	// Balance is the account's after the command; nil for plans and cards.
 	Balance *Balance `json:"balance,omitzero"`
 }

@@ -200,7 +200,8 @@ func chunks() []events.Chunk {
 	at := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	priority, stop := uint8(0), events.Credits(0)
 	terms := events.Terms{Period: "month", Grant: &events.PlanGrant{Amount: events.MustCredits("10"), Priority: &priority},
-		Overage: events.OverageHard, Thresholds: []string{"20%", "5"}, HardStopAt: &stop}
+		Overage: events.OverageHard, Thresholds: []string{"20%", "5"}, HardStopAt: &stop,
+		TopUp: &events.TopUp{Below: events.Credit, Amount: 5 * events.Credit, AtMostPerPeriod: 4, Cooldown: events.Duration(time.Minute), Timeout: events.Duration(time.Hour)}}
 	price := events.MustQuantity("0.25")
 	tiered := &events.Tiered{Quantity: "requests", Tiers: []events.PriceTier{{UpTo: &price, Price: price, Per: price}, {Price: price}}}
 	example := events.Example{Credits: events.Credit, Event: events.ExampleEvent{Operation: "GET /a", Status: 200, Project: "web", Key: "k", Account: "a1", Plan: "pro",
@@ -215,7 +216,7 @@ func chunks() []events.Chunk {
 			Matrix: &events.Matrix{By: []string{"a"}, Quantity: "pages", Per: price, Cells: []events.Cell{{Values: []string{"b"}, Price: price}}, Default: &price}}},
 	}, Examples: []events.Example{example}}
 	grant := events.Grant{ID: "g:1", Amount: events.Credit, Priority: &priority, EffectiveAt: at, ExpiresAt: at.Add(time.Hour),
-		Source: events.SourcePromo, CostBasis: &events.CostBasis{Currency: "USD", Price: price}, Note: "welcome"}
+		Source: events.SourcePromo, TopUp: "topup:a1:1", CostBasis: &events.CostBasis{Currency: "USD", Price: price}, Note: "welcome"}
 	settings := events.Account{ID: "a1", Plan: "pro", StartedAt: at, Terms: terms}
 	entries := []events.Entry{
 		{Kind: events.EntryGrant, Account: "a1", Grant: &grant},
@@ -224,6 +225,7 @@ func chunks() []events.Chunk {
 		{Kind: events.EntryCapture, Account: "a1", Capture: &events.Capture{Hold: "h:1", Amount: events.Credit}},
 		{Kind: events.EntryRelease, Account: "a1", Release: &events.Release{Hold: "h:1"}},
 		{Kind: events.EntryAdjust, Account: "a1", Adjust: &events.Adjustment{ID: "a:1", Amount: -events.Credit, Reason: "counted twice"}},
+		{Kind: events.EntryDecline, Account: "a1", Decline: &events.Decline{TopUp: "topup:a1:1", Reason: "card refused"}},
 		{Kind: events.EntryAccount, Account: "a1", Settings: &settings},
 		{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "pro", Terms: terms}},
 		{Kind: events.EntryRateCard, RateCard: &card},

@@ -20,6 +20,8 @@ const (
 	// limit, SignalBudgetRestored that it is below it again.
 	SignalBudgetExceeded SignalKind = "budget_exceeded"
 	SignalBudgetRestored SignalKind = "budget_restored"
+	// SignalTopUpRequested asks for a payment: once per request.
+	SignalTopUpRequested SignalKind = "topup_requested"
 )
 
 // SourceEnforcer is the CloudEvents source of every signal.
@@ -35,7 +37,7 @@ type Signal struct {
 	Kind    SignalKind    `json:"kind"`
 	Balance SignalBalance `json:"balance"`
 	// Threshold is the level crossed, as the account's terms write it.
-	// Of a budget it is the limit.
+	// Of a budget it is the limit, of a top-up what it was requested below.
 	Threshold string `json:"threshold"`
 	Scope     string `json:"scope"` // "account", or of a budget "project:web"
 	// Per is of a budget: day, month, period…
@@ -43,6 +45,8 @@ type Signal struct {
 	// Exceeded are, in a signal about a budget, the names of all budgets of the
 	// account that were told as exceeded, this one included.
 	Exceeded []string `json:"exceeded,omitempty"`
+	// TopUp is what is asked for, of topup_requested.
+	TopUp *TopUpRequest `json:"top_up,omitzero"`
 	// Cause is the ledger entry that made the account cross.
 	Cause Cause `json:"cause"`
 	// Sequence counts the account's signals: 1, 2, 3…

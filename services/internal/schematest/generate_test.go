@@ -19,9 +19,9 @@ var (
 	indexes  = rapid.IntRange(0, 5000)
 	sources  = rapid.SampledFrom([]string{"/s", "/services/chat", "https://example.com/a%20b?c=d#e", "urn:uuid:6e8bc430"})
 	kinds    = rapid.SampledFrom([]events.EntryKind{events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount,
-		events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust, events.EntryCorrection,
+		events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust, events.EntryDecline, events.EntryCorrection,
 		events.EntryPlan, events.EntryRateCard, events.EntryTick})
-	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored, events.SignalOverageStarted, events.SignalBudgetExceeded, events.SignalBudgetRestored})
+	signalKinds  = rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalRestored, events.SignalOverageStarted, events.SignalBudgetExceeded, events.SignalBudgetRestored, events.SignalTopUpRequested})
 	grantSources = rapid.SampledFrom([]events.GrantSource{events.SourcePlan, events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment})
 	thresholds   = rapid.SampledFrom([]string{"20%", "0.5%", "100%", "0", "100", "0.000001"})
 	levels       = rapid.OneOf(thresholds, rapid.SampledFrom([]string{"-50", "-0.000001"}))
@@ -99,7 +99,36 @@ func signal(t *rapid.T) events.Signal {
 		s.Scope, s.Per, s.Threshold = b.Scope, b.Per, b.Limit.String()
 		s.Exceeded = some(t, 0, 2, func(t *rapid.T) string { return texts.Draw(t, "exceeded") })
 	}
+	if s.Kind == events.SignalTopUpRequested {
+		s.TopUp = new(topUpRequest(t))
+	}
 	return s
+}
+
+func topUp(t *rapid.T) events.TopUp {
+	return events.TopUp{
+		Below: amount(t), Amount: amount(t), AtMostPerPeriod: rapid.IntRange(1, 100).Draw(t, "at most"),
+		Cooldown: events.Duration(rapid.Int64Range(0, int64(events.MaxTopUpWait)).Draw(t, "cooldown")),
+		Timeout:  events.Duration(rapid.Int64Range(0, int64(events.MaxTopUpWait)).Draw(t, "timeout")),
+	}
+}
+
+func topUpRequest(t *rapid.T) events.TopUpRequest {
+	return events.TopUpRequest{
+		ID: events.TopUpID(accounts.Draw(t, "account"), sequences.Draw(t, "request")), Amount: amount(t), Below: amount(t),
+		RequestedAt: instant(t), ExpiresAt: instant(t),
+	}
+}
+
+func topUpBalance(t *rapid.T) events.TopUpBalance {
+	b := events.TopUpBalance{
+		State:   rapid.SampledFrom([]events.TopUpState{events.TopUpNone, events.TopUpAvailable, events.TopUpPending}).Draw(t, "state"),
+		Request: maybe(t, topUpRequest), Since: maybe(t, cause),
+	}
+	if rapid.Bool().Draw(t, "waits") {
+		b.NextAt = instant(t)
+	}
+	return b
 }
 
 func budget(t *rapid.T) events.Budget {
@@ -129,6 +158,7 @@ func grant(t *rapid.T) events.Grant {
 	}
 	if rapid.Bool().Draw(t, "timed") {
 		g.EffectiveAt, g.ExpiresAt, g.Source = instant(t), instant(t), grantSources.Draw(t, "source")
+		g.TopUp = grantIDs.Draw(t, "top-up")
 	}
 	return g
 }
@@ -152,6 +182,7 @@ func terms(t *rapid.T) events.Terms {
 		}),
 		Budgets:     some(t, 0, 2, budget),
 		CaptureMore: maybe(t, func(t *rapid.T) bool { return rapid.Bool().Draw(t, "more") }),
+		TopUp:       maybe(t, topUp),
 	}
 }
 
@@ -293,6 +324,8 @@ func entry(t *rapid.T) events.Entry {
 		e.Capture = &events.Capture{Hold: grantIDs.Draw(t, "hold"), Amount: amount(t)}
 	case events.EntryAdjust:
 		e.Adjust = &events.Adjustment{ID: grantIDs.Draw(t, "id"), Amount: credits(t), Reason: texts.Draw(t, "reason")}
+	case events.EntryDecline:
+		e.Decline = &events.Decline{TopUp: grantIDs.Draw(t, "top-up"), Reason: rapid.OneOf(rapid.Just(""), texts).Draw(t, "reason")}
 	case events.EntryRelease:
 		e.Release = &events.Release{Hold: grantIDs.Draw(t, "hold")}
 	case events.EntryCorrection:
@@ -355,7 +388,7 @@ func balance(t *rapid.T) events.Balance {
 			return events.NextPlan{Plan: rapid.OneOf(rapid.Just(""), accounts).Draw(t, "next"), At: instant(t)}
 		}),
 		MoreGrants: indexes.Draw(t, "more"), Holds: some(t, 0, 2, hold), MoreHolds: indexes.Draw(t, "more holds"),
-		Budgets: some(t, 0, 2, budgetBalance), MoreBudgets: indexes.Draw(t, "more budgets"),
+		Budgets: some(t, 0, 2, budgetBalance), MoreBudgets: indexes.Draw(t, "more budgets"), TopUp: maybe(t, topUpBalance),
 		Levels: some(t, 0, 3, func(t *rapid.T) events.Level {
 			return events.Level{Kind: rapid.SampledFrom([]events.SignalKind{events.SignalLow, events.SignalExhausted, events.SignalOverageStarted}).Draw(t, "kind"),
 				Threshold: levels.Draw(t, "threshold"), At: credits(t), Reached: rapid.Bool().Draw(t, "reached"), Since: maybe(t, cause)}
@@ -365,14 +398,14 @@ func balance(t *rapid.T) events.Balance {
 }
 
 func decision(t *rapid.T) events.Decision {
-	d := events.Decision{Sequence: sequences.Draw(t, "sequence"), Version: indexes.Draw(t, "version"), Balance: maybe(t, balance), Hold: maybe(t, hold),
+	d := events.Decision{Sequence: sequences.Draw(t, "sequence"), TopUp: rapid.SampledFrom([]events.TopUpAnswer{"", events.TopUpAnswered, events.TopUpNotPending}).Draw(t, "top-up"), Version: indexes.Draw(t, "version"), Balance: maybe(t, balance), Hold: maybe(t, hold),
 		Shortage: maybe(t, func(t *rapid.T) events.Shortage {
 			return events.Shortage{Scope: "project:" + texts.Draw(t, "scope"), Available: credits(t), Required: amount(t), ResetsAt: instant(t)}
 		}),
 		Outcome: rapid.SampledFrom([]events.Outcome{events.Applied, events.Unchanged, events.Refused}).Draw(t, "outcome")}
 	if d.Outcome == events.Refused {
 		d.Code = rapid.SampledFrom([]string{events.RefusedConflict, events.RefusedNotFound, events.RefusedInvalid, events.RefusedAlreadyVoid,
-			events.RefusedSpent, events.RefusedOverflow, events.RefusedInsufficient, events.RefusedCaptured, events.RefusedReleased, events.RefusedExpired}).Draw(t, "code")
+			events.RefusedSpent, events.RefusedOverflow, events.RefusedInsufficient, events.RefusedCaptured, events.RefusedReleased, events.RefusedExpired, events.RefusedAnswered}).Draw(t, "code")
 		d.Detail = texts.Draw(t, "detail")
 	}
 	return d
