@@ -138,6 +138,7 @@ thresholds: ["20%", 5%, "0.25%", 100, "0.5"]
 hard_stop_at: "0"
 capture_more: true
 budgets: [{scope: "project:*", limit: "3000", per: month}, {scope: "key:k1", limit: 500, per: period}]
+top_up: {below: "500", amount: 5000, at_most_per_period: 4, cooldown: 15m, timeout: 48h}
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -149,6 +150,8 @@ budgets: [{scope: "project:*", limit: "3000", per: month}, {scope: "key:k1", lim
 		Thresholds: []string{"20%", "5%", "0.25%", "100", "0.5"},
 		HardStopAt: ptr(events.Credits(0)), CaptureMore: ptr(true),
 		Budgets: []events.Budget{{Scope: "project:*", Limit: 3000 * events.Credit, Per: "month"}, {Scope: "key:k1", Limit: 500 * events.Credit, Per: "period"}},
+		TopUp: &events.TopUp{Below: 500 * events.Credit, Amount: 5000 * events.Credit, AtMostPerPeriod: 4,
+			Cooldown: events.Duration(15 * time.Minute), Timeout: events.Duration(48 * time.Hour)},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
@@ -344,7 +347,17 @@ func TestPlansAreRefusedWithTheLine(t *testing.T) {
 		"a limit of 0":                         {"plan: p\noverage: soft\noverage_limit: 0", "f.yaml:3:16: /overage_limit: found \"0\"; expected the most credits that may be owed, above 0"},
 		"a limit beyond the most":              {"plan: p\noverage: soft\noverage_limit: 1000000001", "f.yaml:3:16: /overage_limit: found \"1000000001\""},
 		"overage that is perhaps preserved":    {"plan: p\npreserve_overage: maybe", "f.yaml:2:19: /preserve_overage: found the text \"maybe\"; expected true or false"},
-		"top_up":                               {"plan: p\ntop_up: {}", "f.yaml:2:1: /top_up: found top_up, which is not supported yet"},
+		"a top-up that is no mapping":          {"plan: p\ntop_up: 500", "f.yaml:2:9: /top_up: found the number \"500\"; expected a top-up with below, amount, at_most_per_period, cooldown, timeout"},
+		"a top-up without a level":             {"plan: p\ntop_up: {amount: 1, at_most_per_period: 1}", "f.yaml:2:9: /top_up/below: found nothing; expected the credits below which"},
+		"a top-up below 0":                     {"plan: p\ntop_up: {below: 0, amount: 1, at_most_per_period: 1}", "f.yaml:2:17: /top_up/below: found \"0\"; expected the credits below which"},
+		"a top-up of nothing":                  {"plan: p\ntop_up: {below: 1, amount: 0, at_most_per_period: 1}", "f.yaml:2:28: /top_up/amount: found \"0\"; expected the credits that a top-up grants"},
+		"top-ups without end":                  {"plan: p\ntop_up: {below: 1, amount: 1}", "f.yaml:2:9: /top_up/at_most_per_period: found nothing; expected how many there may be in one period, 1 to 100"},
+		"0 top-ups":                            {"plan: p\ntop_up: {below: 1, amount: 1, at_most_per_period: 0}", "f.yaml:2:51: /top_up/at_most_per_period: found \"0\"; expected how many"},
+		"101 top-ups":                          {"plan: p\ntop_up: {below: 1, amount: 1, at_most_per_period: 101}", "f.yaml:2:51: /top_up/at_most_per_period: found \"101\""},
+		"a cooldown of 0":                      {"plan: p\ntop_up: {below: 1, amount: 1, at_most_per_period: 1, cooldown: 0s}", "f.yaml:2:64: /top_up/cooldown: found \"0s\"; expected a length of time from 1s to 744h"},
+		"a cooldown without a unit":            {"plan: p\ntop_up: {below: 1, amount: 1, at_most_per_period: 1, cooldown: 10}", "f.yaml:2:64: /top_up/cooldown: found the number \"10\"; expected a length of time"},
+		"a timeout of 745 hours":               {"plan: p\ntop_up: {below: 1, amount: 1, at_most_per_period: 1, timeout: 745h}", "f.yaml:2:63: /top_up/timeout: found \"745h\"; expected a length of time"},
+		"a top-up with more in it":             {"plan: p\ntop_up: {below: 1, amount: 1, at_most_per_period: 1, card: visa}", "f.yaml:2:54: /top_up/card: found the unknown key \"card\""},
 		"budgets":                              {"plan: p\nbudgets: []", "f.yaml:2:10: /budgets: found 0 budgets; expected 1 to 32"},
 		"a budget without a limit":             {"plan: p\nbudgets: [{scope: \"key:*\", per: day}]", "f.yaml:2:11: /budgets/0/limit: found nothing; expected the most credits"},
 		"a budget of nothing":                  {"plan: p\nbudgets: [{scope: \"key:*\", limit: 0, per: day}]", "f.yaml:2:35: /budgets/0/limit: found \"0\"; expected the most credits"},

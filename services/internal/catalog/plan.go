@@ -23,13 +23,12 @@ const (
 )
 
 var (
-	termsKnown = []string{"period", "grant", "overage", "overage_limit", "preserve_overage", "thresholds", "hard_stop_at", "capture_more", "budgets"}
-	termsLater = []string{"top_up"}
+	termsKnown = []string{"period", "grant", "overage", "overage_limit", "preserve_overage", "thresholds", "hard_stop_at", "capture_more", "budgets", "top_up"}
 )
 
 func (r *reader) plan(n ast.Node) events.Plan {
 	var plan events.Plan
-	o := field{r, n, ""}.open("a plan", append([]string{"plan"}, termsKnown...), termsLater)
+	o := field{r, n, ""}.open("a plan", append([]string{"plan"}, termsKnown...), nil)
 	o.required("plan", aName, func(f field) { plan.Plan = f.name() })
 	plan.Terms = o.terms()
 	o.softOrNoLimit(plan.Terms)
@@ -44,7 +43,7 @@ func (r *reader) plan(n ast.Node) events.Plan {
 
 func (r *reader) account(n ast.Node) events.Account {
 	var account events.Account
-	o := field{r, n, ""}.open("an account", append([]string{"id", "plan", "started_at", "change"}, termsKnown...), termsLater)
+	o := field{r, n, ""}.open("an account", append([]string{"id", "plan", "started_at", "change"}, termsKnown...), nil)
 	o.optional("id", func(f field) {
 		const expected = "an account: 1 to 64 of A–Z a–z 0–9 _ -"
 		id, ok := f.text(expected, events.MaxStringBytes)
@@ -80,6 +79,7 @@ func (o object) terms() events.Terms {
 	})
 	o.optional("capture_more", func(f field) { terms.CaptureMore = f.flag() })
 	o.optional("budgets", func(f field) { terms.Budgets = f.budgets() })
+	o.optional("top_up", func(f field) { terms.TopUp = f.topUp() })
 	return terms
 }
 

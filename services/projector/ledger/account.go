@@ -27,6 +27,8 @@ type account struct {
 	holds   *holds    // nil until one was placed
 	budgets []*budget // one for each of terms.limits
 
+	topUps *topUps // nil until one was requested
+
 	uses *uses // of grants and overage by debits; nil until there was one
 
 	levels []level // one for each of terms.levels
@@ -48,6 +50,9 @@ func newAccount(id string) *account {
 func (a *account) remaining() events.Credits {
 	return a.granted - a.drawn - a.expired - a.voided
 }
+
+// began reports whether a was ever granted or charged anything.
+func (a *account) began() bool { return a.granted != 0 || a.charged != 0 || a.uses.some() }
 
 // available is what may be spent or held now.
 func (a *account) available() events.Credits { return max(0, a.drawable-a.held()) }
@@ -84,6 +89,7 @@ func (s *State) applyTo(a *account, p Point, e events.Entry, postings []Posting)
 		}
 		x.end(posting)
 	}
+	x.requestTopUp()
 	s.schedule(a, a.nextDue())
 	return decision, x.postings
 }
@@ -107,6 +113,8 @@ func (x *step) apply() events.Decision {
 		return x.release(e.Release)
 	case e.Kind == events.EntryAdjust && e.Adjust != nil:
 		return x.adjust(e.Adjust)
+	case e.Kind == events.EntryDecline && e.Decline != nil:
+		return x.decline(e.Decline)
 	case e.Kind == events.EntryCorrection && e.Correction != nil:
 		return x.correct(e.Correction)
 	case e.Kind == events.EntryAccount && e.Settings != nil:

@@ -36,6 +36,7 @@ func (a *account) balance() events.Balance {
 	b.MoreGrants = a.open() - len(b.Grants)
 	b.Holds, b.MoreHolds = a.holds.list()
 	b.Budgets, b.MoreBudgets = a.balanceBudgets()
+	b.TopUp = a.balanceTopUp()
 	return b
 }
 

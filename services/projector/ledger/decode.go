@@ -163,6 +163,9 @@ func (d *stateDecoder) account() {
 	if flags&accountHolds != 0 {
 		d.holds(a)
 	}
+	if flags&accountTopUps != 0 {
+		d.topUps(a)
+	}
 	if d.err != nil {
 		return
 	}

@@ -24,6 +24,8 @@
 // grants, then recurring grants start over, then the period ends and forgives
 // overage unless it is preserved, then settings that waited for that take effect
 // and the next period begins (with what the plan carries over, the rollovers of
-// other grants, and the plan's grant), then pending grants take effect, and then
-// comes the entry itself. Of several of a kind, older ones come first.
+// other grants, and the plan's grant), then pending grants take effect, then a request
+// for a top-up times out, and then comes the entry itself. Of several of a kind,
+// older ones come first. Whether a top-up is to be requested is looked at once,
+// when all of that has happened.
 package ledger

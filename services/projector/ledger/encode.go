@@ -28,6 +28,7 @@ const (
 	accountHolds                // holds were placed
 	accountWaiting              // settings wait for the end of its period
 	accountUses                 // there were debits
+	accountTopUps               // top-ups were requested
 	accountFlags    = 1<<iota - 1
 )
 
@@ -178,6 +179,9 @@ func (e *stateEncoder) account(s *State, a *account) error {
 	if a.holds != nil {
 		e.holds(a.holds, a.clock.now)
 	}
+	if a.topUps != nil {
+		e.topUps(a.topUps, a.clock)
+	}
 	if a.cycle != nil {
 		e.cycle(a)
 	}
@@ -204,6 +208,7 @@ func (a *account) flags() uint64 {
 	set(accountHolds, a.holds != nil)
 	set(accountWaiting, a.waiting != nil)
 	set(accountUses, a.uses != nil)
+	set(accountTopUps, a.topUps != nil)
 	return flags
 }
 
@@ -358,6 +363,7 @@ func (e *stateEncoder) cause(c *events.Cause, at clock) {
 var causeKinds = []events.EntryKind{
 	events.EntryDebit, events.EntryGrant, events.EntryVoid, events.EntryAccount, events.EntryTick,
 	events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust, events.EntryCorrection,
+	events.EntryDecline,
 }
 
 // fates writes what is remembered of closed grants, in order of their keys.

@@ -78,7 +78,11 @@ func (x *step) grant(content *events.Grant) events.Decision {
 	p := x.begin(PostingGrant, x.now)
 	x.issue(p, g, fate{content: sum})
 	x.end(p)
-	return applied
+	decision := applied
+	if content.TopUp != "" {
+		decision.TopUp = a.answerTopUp(content.TopUp)
+	}
+	return decision
 }
 
 // issue adds g to the account; the sum of all grants must not overflow.
@@ -146,6 +150,8 @@ func checkGrant(g *events.Grant) string {
 		return "note: expected at most 512 bytes"
 	case g.Recurrence != "" && !parses(g.Recurrence):
 		return "recurrence: expected day, week, month, year, or PT…H…M…S of 1 minute to 366 days"
+	case g.TopUp != "" && !events.ValidTopUpID(g.TopUp):
+		return "top_up: expected a request for a top-up such as topup:acme:1"
 	case g.CostBasis != nil && !validCurrency(g.CostBasis.Currency):
 		return "cost_basis: expected a currency such as USD"
 	}
@@ -166,10 +172,13 @@ func validCurrency(code string) bool {
 }
 
 func sourceOf(g *events.Grant) events.GrantSource {
-	if g.Source == "" {
-		return events.SourcePrepaid
+	switch {
+	case g.Source != "":
+		return g.Source
+	case g.TopUp != "":
+		return events.SourceTopUp
 	}
-	return g.Source
+	return events.SourcePrepaid
 }
 
 func priorityOf(priority *uint8) uint8 {
@@ -213,6 +222,9 @@ func contentDigest(g *events.Grant) digest {
 	if g.CostBasis != nil {
 		text(g.CostBasis.Currency)
 		text(g.CostBasis.Price.String())
+	}
+	if g.TopUp != "" { // one text more, so that no grant without it has the same digest
+		text(g.TopUp)
 	}
 	return digestOf(b)
 }

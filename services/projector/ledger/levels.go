@@ -46,7 +46,7 @@ func (a *account) rebase() {
 // charged anything.
 func (x *step) evaluate() {
 	a := x.account
-	if a.granted == 0 && a.charged == 0 && !a.uses.some() {
+	if !a.began() {
 		return
 	}
 	for i := range a.levels {
@@ -85,6 +85,8 @@ func (x *step) causeOf() *events.Cause {
 		x.cause.ID = e.Release.Hold
 	case e.Kind == events.EntryAdjust && e.Adjust != nil:
 		x.cause.ID = e.Adjust.ID
+	case e.Kind == events.EntryDecline && e.Decline != nil:
+		x.cause.ID = e.Decline.TopUp
 	}
 	return x.cause
 }

@@ -82,6 +82,7 @@ func (a *naiveAccount) balance() events.Balance {
 	}
 	b.Holds, b.MoreHolds = a.openHolds()
 	b.Budgets = a.listBudgets()
+	b.TopUp = a.topUpBalance()
 	b.Levels = slices.Clone(a.levels)
 	for i := range b.Levels {
 		b.Levels[i].At = a.levelAt(b.Levels[i].Threshold)

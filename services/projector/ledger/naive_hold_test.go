@@ -106,13 +106,18 @@ func (a *naiveAccount) release(id string) string {
 // and ends them.
 func busy(t *rapid.T, now time.Time) events.Entry {
 	e := events.Entry{Account: "ada", Kind: rapid.SampledFrom([]events.EntryKind{
-		events.EntryHold, events.EntryHold, events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryDebit, events.EntryGrant,
+		events.EntryHold, events.EntryHold, events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryDebit, events.EntryGrant, events.EntryDecline,
 	}).Draw(t, "kind")}
 	switch e.Kind {
 	case events.EntryDebit:
 		e.Debit = someDebit(t, now)
 	case events.EntryGrant:
 		e.Grant = &events.Grant{ID: rapid.StringMatching("g[0-9a-f]").Draw(t, "grant"), Amount: amount(t, 1)}
+		if rapid.Bool().Draw(t, "tops up") {
+			e.Grant.TopUp = someTopUpID(t)
+		}
+	case events.EntryDecline:
+		e.Decline = &events.Decline{TopUp: someTopUpID(t)}
 	default:
 		holdEntry(t, &e)
 	}

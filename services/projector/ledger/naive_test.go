@@ -35,6 +35,7 @@ type naiveAccount struct {
 	holds    []*naiveHold // ever placed
 	work     []naiveWork  // ever charged
 	budgets  []*naiveBudget
+	topUps   []*naiveTopUp // ever requested
 	settings *events.Account
 	waiting  *events.Account
 	share    *big.Rat     // of its grant that a period that starts now gets
@@ -111,6 +112,8 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 		cause.Source, cause.ID = e.Correction.Source, e.Correction.ID
 	case events.EntryAdjust:
 		cause.ID = e.Adjust.ID
+	case events.EntryDecline:
+		cause.ID = e.Decline.TopUp
 	case events.EntryHold:
 		cause.ID = e.Hold.ID
 	case events.EntryCapture:
@@ -130,6 +133,7 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 	outcome := n.entry(a, e, cause)
 	a.evaluate(cause)
 	a.assess(cause)
+	a.requestTopUp(cause)
 	return outcome
 }
 
@@ -146,6 +150,8 @@ func (n *naive) entry(a *naiveAccount, e events.Entry, cause events.Cause) strin
 		return a.void(e.Void.Grant)
 	case events.EntryAdjust:
 		return a.adjust(*e.Adjust)
+	case events.EntryDecline:
+		return a.decline(e.Decline.TopUp)
 	case events.EntryHold:
 		return a.place(*e.Hold)
 	case events.EntryCapture:
@@ -202,6 +208,9 @@ func (a *naiveAccount) issue(g events.Grant) string {
 	if g.Priority == nil {
 		g.Priority = new(uint8(100))
 	}
+	if g.TopUp != "" {
+		g.Source = cmp.Or(g.Source, events.SourceTopUp)
+	}
 	g.Source = cmp.Or(g.Source, events.SourcePrepaid)
 	for _, known := range a.commands {
 		if known.ID == g.ID {
@@ -227,7 +236,7 @@ func (a *naiveAccount) issue(g events.Grant) string {
 	if !g.EffectiveAt.After(a.now) {
 		a.activate(issued, a.now)
 	}
-	return "applied"
+	return "applied" + a.answer(g.TopUp)
 }
 
 func (a *naiveAccount) activate(g *naiveGrant, at time.Time) {
@@ -283,6 +292,9 @@ func (n *naive) effective(account events.Account) events.Terms {
 	}
 	if len(account.Budgets) > 0 {
 		terms.Budgets = account.Budgets
+	}
+	if account.TopUp != nil {
+		terms.TopUp = account.TopUp
 	}
 	if account.CaptureMore != nil {
 		terms.CaptureMore = account.CaptureMore

@@ -44,6 +44,7 @@ func (n *naive) pass(a *naiveAccount, cause events.Cause) {
 		all = slices.DeleteFunc(all, func(d due) bool { return d.at.After(a.now) })
 		if len(all) == 0 {
 			a.renew(false, cause)
+			a.timeOutTopUp()
 			return
 		}
 		first := slices.MinFunc(all, func(d, e due) int { return cmp.Or(d.at.Compare(e.at), cmp.Compare(d.rank, e.rank)) })

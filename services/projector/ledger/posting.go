@@ -37,6 +37,7 @@ const (
 	PostingRelease    PostingKind = "release"
 	PostingCorrection PostingKind = "correction"
 	PostingAdjust     PostingKind = "adjust"
+	PostingDecline    PostingKind = "decline"
 	PostingAccount    PostingKind = "account"
 	PostingPlan       PostingKind = "plan"
 	PostingRateCard   PostingKind = "rate_card"

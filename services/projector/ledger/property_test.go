@@ -29,7 +29,7 @@ func history(t *rapid.T) []item {
 	var first []events.Entry
 	if rapid.IntRange(0, 2).Draw(t, "busy") == 0 {
 		draw, steps = busy, steps[:9]
-		first = []events.Entry{{Kind: events.EntryAccount, Account: "ada", Settings: &events.Account{ID: "ada", Terms: events.Terms{Budgets: withoutPeriod(someBudgets(t))}}}}
+		first = []events.Entry{{Kind: events.EntryAccount, Account: "ada", Settings: &events.Account{ID: "ada", Terms: events.Terms{Budgets: withoutPeriod(someBudgets(t)), TopUp: someTopUp(t)}}}}
 	} else if rapid.Bool().Draw(t, "on a plan") {
 		first = onAPlan(t)
 	}
@@ -71,11 +71,13 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 	e.Kind = rapid.SampledFrom([]events.EntryKind{
 		events.EntryDebit, events.EntryDebit, events.EntryDebit, events.EntryGrant, events.EntryGrant,
 		events.EntryVoid, events.EntryAdjust, events.EntryAccount, events.EntryPlan, events.EntryTick,
-		events.EntryHold, events.EntryHold, events.EntryHold, events.EntryCapture, events.EntryRelease,
+		events.EntryHold, events.EntryHold, events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryDecline,
 	}).Draw(t, "kind")
 	switch e.Kind {
 	case events.EntryDebit:
 		e.Debit = someDebit(t, now)
+	case events.EntryDecline:
+		e.Decline = &events.Decline{TopUp: someTopUpID(t)}
 	case events.EntryGrant:
 		e.Grant = &events.Grant{
 			ID:     rapid.StringMatching("g[0-9a-f]").Draw(t, "grant"),
@@ -85,6 +87,9 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 		if rapid.IntRange(0, 2).Draw(t, "renews") == 0 {
 			e.Grant.Recurrence = rapid.SampledFrom([]string{"", "day", "PT1H", "PT12H", "week", "month"}).Draw(t, "recurrence")
 			e.Grant.Rollover = someRollover(t, e.Grant.Amount)
+		}
+		if rapid.IntRange(0, 2).Draw(t, "tops up") == 0 {
+			e.Grant.TopUp = someTopUpID(t)
 		}
 		if !e.Grant.ExpiresAt.IsZero() && !e.Grant.ExpiresAt.After(e.Grant.EffectiveAt) {
 			e.Grant.ExpiresAt = time.Time{}
@@ -160,6 +165,7 @@ func someTerms(t *rapid.T) events.Terms {
 		terms.PreserveOverage = new(rapid.Bool().Draw(t, "preserve"))
 	}
 	terms.Budgets = someBudgets(t)
+	terms.TopUp = someTopUp(t)
 	terms.CaptureMore = rapid.SampledFrom([]*bool{nil, nil, new(true), new(false)}).Draw(t, "capture more")
 	return terms
 }
@@ -189,6 +195,9 @@ func TestAgreesWithANaiveFold(t *testing.T) {
 			}
 			if short := d.Shortage; short != nil {
 				got += " " + short.Scope + " " + short.Available.String()
+			}
+			if d.TopUp != "" {
+				got += " " + string(d.TopUp)
 			}
 			if want := simple.apply(it.point, it.entry); got != want {
 				t.Fatalf("%d.%d %s %s: %s (%s), want %s", it.point.Sequence, it.point.Index, it.entry.Account, it.entry.Kind, got, d.Detail, want)

@@ -20,13 +20,15 @@ import (
 //
 //	fold                 one entry a line, printing its postings:
 //	                       plan NAME [period= grant= priority= rollover=(MIN,MAX) thresholds=(…) hard_stop=
-//	                         overage= limit= preserve= capture_more= budgets=(SCOPE@LIMIT@PER,…)]
+//	                         overage= limit= preserve= capture_more= budgets=(SCOPE@LIMIT@PER,…)
+//	                         top_up=(BELOW,AMOUNT,AT_MOST[,COOLDOWN[,TIMEOUT]])]
 //	                       account ID [plan= started= change= and all that plan takes]
 //	                       grant ID GRANT AMOUNT [priority= effective= expires= recurrence=
-//	                         rollover=(MIN,MAX) source= note=]
+//	                         rollover=(MIN,MAX) source= note= top_up=]
 //	                       debit ID AMOUNT [project= key= team=]
 //	                       void ID GRANT
 //	                       adjust ID ADJUSTMENT AMOUNT [reason=]
+//	                       decline ID REQUEST
 //	                       hold ID HOLD AMOUNT [expires_in= project= key= team=]
 //	                       capture ID HOLD AMOUNT
 //	                       release ID HOLD
@@ -127,6 +129,9 @@ func (s *story) fold(t *testing.T, out *strings.Builder, line string) {
 	case d.Outcome == events.Unchanged:
 		out.WriteString("  unchanged\n")
 	}
+	if d.TopUp != "" {
+		fmt.Fprintf(out, "  top-up %s\n", d.TopUp)
+	}
 	if lack := d.Shortage; lack != nil {
 		fmt.Fprintf(out, "  %s has %s of %s", lack.Scope, lack.Available, lack.Required)
 		if !lack.ResetsAt.IsZero() {
@@ -184,13 +189,15 @@ func (s *story) entryOf(t *testing.T, words []string, options map[string][]strin
 		e.Grant = &events.Grant{
 			ID: words[2], Amount: events.MustCredits(words[3]), Priority: priorityOf(t, option("priority")),
 			EffectiveAt: timeOf("effective"), ExpiresAt: timeOf("expires"),
-			Source: events.GrantSource(option("source")), Note: option("note"), Recurrence: option("recurrence"),
+			Source: events.GrantSource(option("source")), Note: option("note"), Recurrence: option("recurrence"), TopUp: option("top_up"),
 		}
 		if v, ok := options["rollover"]; ok {
 			e.Grant.Rollover = rolloverOf(v)
 		}
 	case events.EntryAdjust:
 		e.Adjust = &events.Adjustment{ID: words[2], Amount: events.MustCredits(words[3]), Reason: option("reason")}
+	case events.EntryDecline:
+		e.Decline = &events.Decline{TopUp: words[2]}
 	case events.EntryVoid:
 		e.Void = &events.Void{Grant: words[2]}
 	case events.EntryHold:
@@ -278,6 +285,9 @@ func termsOf(t *testing.T, options map[string][]string) events.Terms {
 		parts := strings.Split(text, "@")
 		terms.Budgets = append(terms.Budgets, events.Budget{Scope: parts[0], Limit: events.MustCredits(parts[1]), Per: parts[2]})
 	}
+	if v, ok := options["top_up"]; ok {
+		terms.TopUp = topUpOf(t, v)
+	}
 	if v, ok := options["capture_more"]; ok {
 		terms.CaptureMore = new(v[0] == "true")
 	}
@@ -295,6 +305,23 @@ func termsOf(t *testing.T, options map[string][]string) events.Terms {
 		terms.HardStopAt = &hardStop
 	}
 	return terms
+}
+
+// topUpOf reads (BELOW,AMOUNT,AT_MOST[,COOLDOWN[,TIMEOUT]]).
+func topUpOf(t *testing.T, values []string) *events.TopUp {
+	atMost, err := strconv.Atoi(values[2])
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &events.TopUp{Below: events.MustCredits(values[0]), Amount: events.MustCredits(values[1]), AtMostPerPeriod: atMost}
+	for i, wait := range []*events.Duration{&u.Cooldown, &u.Timeout} {
+		if len(values) > 3+i {
+			if err := wait.UnmarshalText([]byte(values[3+i])); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return u
 }
 
 // rolloverOf reads (MIN,MAX).
@@ -384,6 +411,17 @@ func renderHold(h events.HoldBalance) string {
 	return text
 }
 
+func renderTopUp(u events.TopUpBalance) string {
+	text := "top-up " + string(u.State)
+	if r := u.Request; r != nil {
+		text += fmt.Sprintf(": %s of %s below %s from %s to %s since %d", r.ID, r.Amount, r.Below, short(r.RequestedAt), short(r.ExpiresAt), u.Since.Sequence)
+	}
+	if !u.NextAt.IsZero() {
+		text += ", next " + short(u.NextAt)
+	}
+	return text + "\n"
+}
+
 func renderBalance(b events.Balance) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "available=%s overage=%s sequence=%d\n", b.Available, b.Overage, b.Sequence)
@@ -423,6 +461,9 @@ func renderBalance(b events.Balance) string {
 			fmt.Fprintf(&out, " since %d", u.Since.Sequence)
 		}
 		out.WriteString("\n")
+	}
+	if b.TopUp != nil {
+		out.WriteString(renderTopUp(*b.TopUp))
 	}
 	for _, l := range b.Levels {
 		fmt.Fprintf(&out, "level %s %s at %s", l.Kind, l.Threshold, l.At)

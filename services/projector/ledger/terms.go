@@ -18,8 +18,9 @@ type terms struct {
 	priority    uint8          // of the grant
 	rollover    rollover       // of the grant
 	overage     overage
-	limits      []limit     // of budgets
-	captureMore bool        // than a hold
+	limits      []limit // of budgets
+	captureMore bool    // than a hold
+	topUp       topUpRule
 	levels      []threshold // as written, then those of overage
 }
 
@@ -51,6 +52,9 @@ func checkTerms(t events.Terms) string {
 		return fault
 	}
 	if fault := checkBudgets(t.Budgets); fault != "" {
+		return fault
+	}
+	if fault := checkTopUp(t.TopUp); fault != "" {
 		return fault
 	}
 	if h := t.HardStopAt; h != nil && (*h < 0 || *h > events.MaxCredits) {
@@ -109,6 +113,7 @@ func merge(own, plan events.Terms) events.Terms {
 		OverageLimit:    cmp.Or(own.OverageLimit, plan.OverageLimit),
 		CaptureMore:     cmp.Or(own.CaptureMore, plan.CaptureMore),
 		PreserveOverage: cmp.Or(own.PreserveOverage, plan.PreserveOverage),
+		TopUp:           cmp.Or(own.TopUp, plan.TopUp),
 	}
 	if merged.Budgets = own.Budgets; len(merged.Budgets) == 0 {
 		merged.Budgets = plan.Budgets
@@ -122,7 +127,7 @@ func merge(own, plan events.Terms) events.Terms {
 // none reports whether t says nothing.
 func none(t *events.Terms) bool {
 	return t.Period == "" && t.Grant == nil && len(t.Thresholds) == 0 && t.HardStopAt == nil &&
-		t.Overage == "" && t.OverageLimit == nil && t.PreserveOverage == nil && t.CaptureMore == nil && len(t.Budgets) == 0
+		t.Overage == "" && t.OverageLimit == nil && t.PreserveOverage == nil && t.CaptureMore == nil && t.TopUp == nil && len(t.Budgets) == 0
 }
 
 // compile returns checked terms ready to be applied.
@@ -144,6 +149,7 @@ func compile(t events.Terms) *terms {
 	}
 	compiled.overage = overageOf(t)
 	compiled.limits = limitsOf(t.Budgets)
+	compiled.topUp = topUpRuleOf(t.TopUp)
 	compiled.captureMore = t.CaptureMore != nil && *t.CaptureMore
 	compiled.levels = append(compiled.levels, compiled.overage.levels()...)
 	return compiled
@@ -192,20 +198,29 @@ func appendTerms(b []byte, t *terms) []byte {
 	b = append(b, t.overage.flags(), t.bits())
 	b = binary.AppendUvarint(b, uint64(t.overage.stop))
 	b = appendLimits(b, t.limits)
+	if t.topUp.some() {
+		b = appendTopUp(b, t.topUp)
+	}
 	for _, l := range t.lows() {
 		b = append(binary.AppendUvarint(b, uint64(len(l.text))), l.text...)
 	}
 	return b
 }
 
-// termsCaptureMore is the one bit of the byte behind those of overage.
-const termsCaptureMore = 1
+// Bits of the byte behind those of overage.
+const (
+	termsCaptureMore = 1 << iota
+	termsTopUp
+)
 
-func (t *terms) bits() byte {
+func (t *terms) bits() (bits byte) {
 	if t.captureMore {
-		return termsCaptureMore
+		bits |= termsCaptureMore
 	}
-	return 0
+	if t.topUp.some() {
+		bits |= termsTopUp
+	}
+	return bits
 }
 
 // parseTerms reads what appendTerms appends, and returns false for anything
@@ -232,7 +247,8 @@ func parseTerms(said string) (*terms, bool) {
 	t := &terms{period: period{months: int(number()), length: micros(number())}, grant: events.Credits(number()), priority: octet()}
 	t.rollover = rollover{min: events.Credits(number()), max: events.Credits(number())}
 	overage := octet()
-	t.captureMore = octet()&termsCaptureMore != 0
+	bits := octet()
+	t.captureMore = bits&termsCaptureMore != 0
 	t.overage = overageOfFlags(overage, events.Credits(number()))
 	text := func() string {
 		size := min(number(), uint64(len(rest)))
@@ -244,6 +260,9 @@ func parseTerms(said string) (*terms, bool) {
 	if t.limits, ok = parseLimits(number, text); !ok {
 		return nil, false
 	}
+	if bits&termsTopUp != 0 {
+		t.topUp = parseTopUp(number)
+	}
 	for len(rest) > 0 && len(t.levels) <= thresholdsMax {
 		l, ok := parseThreshold(text())
 		if !ok {
@@ -253,7 +272,7 @@ func parseTerms(said string) (*terms, bool) {
 	}
 	lows := len(t.levels)
 	t.levels = append(t.levels, t.overage.levels()...)
-	sound := t.period.sound() && between(t.grant) && t.rollover.sound(t.grant) && t.overage.sound() &&
+	sound := t.period.sound() && between(t.grant) && t.rollover.sound(t.grant) && t.overage.sound() && t.topUp.sound() &&
 		lows > 0 && lows <= thresholdsMax && (t.grant == 0 || t.period.some())
 	return t, sound && string(appendTerms(nil, t)) == said
 }

@@ -94,7 +94,7 @@ func (a *account) next() (micros, change) {
 
 func (a *account) nextDue() micros {
 	at, _ := a.next()
-	return min(at, a.holds.forgotten(), a.budgetsDue())
+	return min(at, a.holds.forgotten(), a.budgetsDue(), a.topUpDue())
 }
 
 // pass lets time pass until now.
@@ -104,6 +104,7 @@ func (x *step) pass() {
 		if at > x.now {
 			x.account.holds.forget(x.now)
 			x.endWindows()
+			x.account.topUps.timeOut(x.now)
 			return
 		}
 		switch what {
