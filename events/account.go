@@ -11,8 +11,7 @@ type Plan struct {
 // Terms are what a plan gives and an account may override, field by field. An
 // absent field means the plan's, or the default where there is no plan.
 type Terms struct {
-	// Period is day, week, month, year or an ISO 8601 duration of hours,
-	// minutes and seconds (PT1H), anchored at the account's start, in UTC.
+	// Period is what ParsePeriod reads, anchored at the account's start, in UTC.
 	Period string `json:"period,omitzero"`
 	// Grant is issued at the start of each period and expires at its end.
 	Grant *PlanGrant `json:"grant,omitzero"`

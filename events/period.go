@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -11,12 +12,18 @@ import (
 const (
 	MinPeriod = time.Minute
 	MaxPeriod = 366 * 24 * time.Hour
+
+	maxPeriodMonths = 12
 )
 
+// PeriodForm says how the length of a period is written.
+const PeriodForm = "day, week, month, year, or an ISO 8601 duration such as P3M, P14D or PT1H30M, from PT1M to 366 days"
+
 // ParsePeriod reads the length of a period: day, week, month, year, or an
-// ISO 8601 duration of hours, minutes and seconds (PT1H30M) from MinPeriod to
-// MaxPeriod. It returns whole calendar months, or a length of time; the other
-// is 0. The error matches ErrInvalid and says what was expected.
+// ISO 8601 duration from MinPeriod to MaxPeriod: of years and months (P3M, at most
+// 12 months), of weeks (P2W), or of days and a time (P14D, P1DT12H, PT1H30M). It
+// returns whole calendar months, or a length of time, in which a day has 24 hours;
+// the other is 0. The error matches ErrInvalid and says what was expected.
 func ParsePeriod(s string) (months int, length time.Duration, err error) {
 	const day = 24 * time.Hour
 	switch s {
@@ -29,37 +36,33 @@ func ParsePeriod(s string) (months int, length time.Duration, err error) {
 	case "year":
 		return 12, 0, nil
 	}
-	length, ok := parseClockDuration(s)
-	if !ok || length < MinPeriod || length > MaxPeriod {
-		return 0, 0, fmt.Errorf("period %s: expected day, week, month, year or a duration such as PT1H, from PT1M to PT8784H: %w", clip(s), ErrInvalid)
+	months, length, ok := parseISODuration(s)
+	if !ok || months > maxPeriodMonths || months == 0 && (length < MinPeriod || length > MaxPeriod) {
+		return 0, 0, fmt.Errorf("period %s: expected %s: %w", clip(s), PeriodForm, ErrInvalid)
 	}
-	return 0, length, nil
+	return months, length, nil
 }
 
-// parseClockDuration reads PT, then whole hours, minutes and seconds, each at
-// most once and in this order.
-func parseClockDuration(s string) (time.Duration, bool) {
-	rest, ok := strings.CutPrefix(s, "PT")
-	if !ok || rest == "" {
-		return 0, false
+// isoDuration has the parts of an ISO 8601 duration that ParsePeriod reads.
+var isoDuration = regexp.MustCompile(`^P(?:(?:(\d{1,9})Y)?(?:(\d{1,9})M)?|(\d{1,9})W|(?:(\d{1,9})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,9})M)?(?:(\d{1,9})S)?)?)$`)
+
+// parseISODuration returns the whole months of s, or its length.
+func parseISODuration(s string) (months int, length time.Duration, ok bool) {
+	parts := isoDuration.FindStringSubmatch(s)
+	if parts == nil || strings.HasSuffix(s, "P") || strings.HasSuffix(s, "T") {
+		return 0, 0, false
 	}
-	var total time.Duration
-	for _, unit := range []struct {
-		letter string
-		length time.Duration
-	}{{"H", time.Hour}, {"M", time.Minute}, {"S", time.Second}} {
-		digits, after, found := strings.Cut(rest, unit.letter)
-		if !found {
-			continue
+	var n [8]int64
+	for i, digits := range parts[1:] {
+		if digits != "" {
+			n[i+1], _ = strconv.ParseInt(digits, 10, 64) // of at most 9 digits
 		}
-		n, err := strconv.ParseUint(digits, 10, 32)
-		if err != nil || time.Duration(n) > MaxPeriod/unit.length {
-			return 0, false
-		}
-		total += time.Duration(n) * unit.length
-		rest = after
 	}
-	return total, rest == ""
+	seconds := (7*n[3]+n[4])*24*60*60 + n[5]*60*60 + n[6]*60 + n[7]
+	if seconds > int64(MaxPeriod/time.Second) {
+		return 0, 0, false
+	}
+	return int(12*n[1] + n[2]), time.Duration(seconds) * time.Second, true
 }
 
 // PeriodAround returns the period [start, end) that contains at, of periods of

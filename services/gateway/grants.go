@@ -119,7 +119,7 @@ func checkGrant(g events.Grant) (faults []Fault) {
 		wrong("/expires_at", "found %s; expected a time after effective_at", g.ExpiresAt.Format(time.RFC3339))
 	}
 	if _, _, err := events.ParsePeriod(g.Recurrence); g.Recurrence != "" && err != nil {
-		wrong("/recurrence", "found %q; expected day, week, month, year or a duration such as PT1H, from PT1M to PT8784H", clip(g.Recurrence))
+		wrong("/recurrence", "found %q; expected %s", clip(g.Recurrence), events.PeriodForm)
 	}
 	if r := g.Rollover; r != nil && (r.Max <= 0 || r.Max > events.MaxCredits) {
 		wrong("/rollover/max", "found %s; expected credits above 0, at most %s", r.Max, events.MaxCredits)

@@ -158,7 +158,7 @@ command grants again.`,
 	add.Flags().StringVar(&source, "source", "", "prepaid, promo, top_up or adjustment; default prepaid")
 	add.Flags().StringVar(&effective, "effective", "", "when it may first be drawn, RFC 3339; default now")
 	add.Flags().StringVar(&expires, "expires", "", "when it ends, RFC 3339; default never")
-	add.Flags().StringVar(&recurrence, "recurrence", "", "granted again each day, week, month, year or PT…H…M…S; what is left then is lost")
+	add.Flags().StringVar(&recurrence, "recurrence", "", "granted again each day, week, month, year or ISO 8601 duration such as P3M or PT12H; what is left then is lost")
 	add.Flags().StringVar(&rolloverMax, "rollover-max", "", "the most that is kept at a recurrence or, without one, at a new period")
 	add.Flags().StringVar(&rolloverMin, "rollover-min", "", "the least that is kept then; default 0")
 	add.Flags().Uint8Var(&priority, "priority", events.DefaultPriority, "0 to 255; a lower one is drawn first")

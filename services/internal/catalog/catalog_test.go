@@ -317,7 +317,7 @@ func TestPlansAreRefusedWithTheLine(t *testing.T) {
 	refusals{
 		"no name":                              {"period: day", "f.yaml:1:1: /plan: found nothing"},
 		"an unknown period":                    {"plan: p\nperiod: fortnight", "f.yaml:2:9: /period: found \"fortnight\"; expected day, week, month, year"},
-		"a period in days":                     {"plan: p\nperiod: P1D", "f.yaml:2:9: /period"},
+		"a period of months and days":          {"plan: p\nperiod: P1M1D", "f.yaml:2:9: /period"},
 		"a period of nothing":                  {"plan: p\nperiod: PT0S", "f.yaml:2:9: /period"},
 		"a period without numbers":             {"plan: p\nperiod: PTH", "f.yaml:2:9: /period"},
 		"a period out of order":                {"plan: p\nperiod: PT1S1H", "f.yaml:2:9: /period"},

@@ -16,7 +16,7 @@ const (
 )
 
 const (
-	aPeriod    = "day, week, month, year, or hours, minutes and seconds such as PT1H30M, from PT1M to PT8784H"
+	aPeriod    = events.PeriodForm
 	anAmount   = "credits above 0 such as \"10000\""
 	aMaximum   = "the most credits that are carried over, above 0"
 	aThreshold = "a percentage above 0 up to \"100%\", with at most 2 decimal places, or credits of 0 or more"

@@ -133,7 +133,7 @@ func topUpBalance(t *rapid.T) events.TopUpBalance {
 
 func budget(t *rapid.T) events.Budget {
 	return events.Budget{Scope: names.Draw(t, "scope") + ":" + rapid.OneOf(rapid.Just("*"), texts).Draw(t, "value"), Limit: amount(t),
-		Per: rapid.SampledFrom([]string{"day", "week", "month", "year", "period", "PT1H"}).Draw(t, "per")}
+		Per: rapid.SampledFrom([]string{"day", "week", "month", "year", "period", "PT1H", "P14D"}).Draw(t, "per")}
 }
 
 func budgetBalance(t *rapid.T) events.BudgetBalance {
@@ -154,7 +154,7 @@ func grant(t *rapid.T) events.Grant {
 		CostBasis: maybe(t, func(t *rapid.T) events.CostBasis { return events.CostBasis{Currency: "USD", Price: quantity(t)} })}
 	g.Rollover = maybe(t, rollover)
 	if rapid.Bool().Draw(t, "recurs") {
-		g.Recurrence = rapid.SampledFrom([]string{"day", "month", "PT1H30M"}).Draw(t, "recurrence")
+		g.Recurrence = rapid.SampledFrom([]string{"day", "month", "PT1H30M", "P2W", "P3M"}).Draw(t, "recurrence")
 	}
 	if rapid.Bool().Draw(t, "timed") {
 		g.EffectiveAt, g.ExpiresAt, g.Source = instant(t), instant(t), grantSources.Draw(t, "source")
@@ -169,7 +169,7 @@ func rollover(t *rapid.T) events.Rollover {
 
 func terms(t *rapid.T) events.Terms {
 	return events.Terms{
-		Period: rapid.SampledFrom([]string{"day", "week", "month", "year", "PT1H", "PT1H30M", "PT90S"}).Draw(t, "period"),
+		Period: rapid.SampledFrom([]string{"day", "week", "month", "year", "PT1H", "PT1H30M", "PT90S", "P3M", "P1Y", "P0Y6M", "P2W", "P1DT12H"}).Draw(t, "period"),
 		Grant: maybe(t, func(t *rapid.T) events.PlanGrant {
 			return events.PlanGrant{Amount: amount(t), Priority: priority(t), Rollover: maybe(t, rollover)}
 		}),

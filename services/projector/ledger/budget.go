@@ -36,7 +36,7 @@ func checkBudgets(budgets []events.Budget) string {
 		case b.Limit <= 0 || b.Limit > events.MaxCredits:
 			return "budgets: expected a limit of more than 0 and at most " + events.MaxCredits.String()
 		case b.Per != perPeriod && (b.Per == "" || !timed):
-			return "budgets: expected per day, week, month, year, period, or PT…H…M…S of 1 minute to 366 days"
+			return "budgets: expected per period, " + events.PeriodForm
 		case seen[[2]string{b.Scope, b.Per}]:
 			return "budgets: expected each scope once per length of time"
 		}

@@ -149,7 +149,7 @@ func checkGrant(g *events.Grant) string {
 	case len(g.Note) > noteMax:
 		return "note: expected at most 512 bytes"
 	case g.Recurrence != "" && !parses(g.Recurrence):
-		return "recurrence: expected day, week, month, year, or PT…H…M…S of 1 minute to 366 days"
+		return "recurrence: expected " + events.PeriodForm
 	case g.TopUp != "" && !events.ValidTopUpID(g.TopUp):
 		return "top_up: expected a request for a top-up such as topup:acme:1"
 	case g.CostBasis != nil && !validCurrency(g.CostBasis.Currency):

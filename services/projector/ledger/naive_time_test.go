@@ -127,6 +127,10 @@ func naiveBoundary(anchor time.Time, period string, i int) time.Time {
 		months = i
 	case "year":
 		months = 12 * i
+	case "P2M":
+		months = 2 * i
+	case "P3D":
+		return anchor.AddDate(0, 0, 3*i)
 	default:
 		length, err := time.ParseDuration(strings.ToLower(strings.TrimPrefix(period, "PT")))
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 // period is a length of time between the starts of two periods. The zero
 // period is none.
 type period struct {
-	months int    // of month and year
+	months int    // whole calendar months
 	length micros // of all others
 }
 
@@ -18,7 +18,7 @@ func (p period) some() bool { return p != period{} }
 // sound reports whether p is one that parsePeriod returns.
 func (p period) sound() bool {
 	if p.months != 0 {
-		return p.length == 0 && (p.months == 1 || p.months == 12)
+		return p.length == 0 && p.months > 0 && p.months <= 12
 	}
 	length := time.Duration(p.length) * time.Microsecond
 	return !p.some() || p.length <= micros(events.MaxPeriod/time.Microsecond) && length >= events.MinPeriod

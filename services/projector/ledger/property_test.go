@@ -57,7 +57,7 @@ func history(t *rapid.T) []item {
 
 func onAPlan(t *rapid.T) []events.Entry {
 	terms := someTerms(t)
-	terms.Period = rapid.SampledFrom([]string{"day", "day", "PT1H", "month"}).Draw(t, "period of the plan")
+	terms.Period = rapid.SampledFrom([]string{"day", "day", "PT1H", "month", "P2M"}).Draw(t, "period of the plan")
 	terms.Grant = planGrant(t)
 	return []events.Entry{
 		{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "p", Terms: terms}},
@@ -85,7 +85,7 @@ func entry(t *rapid.T, now time.Time) events.Entry {
 			Priority: rapid.SampledFrom([]*uint8{nil, new(uint8(0)), new(uint8(100)), new(uint8(255))}).Draw(t, "priority"),
 		}
 		if rapid.IntRange(0, 2).Draw(t, "renews") == 0 {
-			e.Grant.Recurrence = rapid.SampledFrom([]string{"", "day", "PT1H", "PT12H", "week", "month"}).Draw(t, "recurrence")
+			e.Grant.Recurrence = rapid.SampledFrom([]string{"", "day", "PT1H", "PT12H", "week", "month", "P3D"}).Draw(t, "recurrence")
 			e.Grant.Rollover = someRollover(t, e.Grant.Amount)
 		}
 		if rapid.IntRange(0, 2).Draw(t, "tops up") == 0 {
@@ -146,7 +146,7 @@ func near(t *rapid.T, now time.Time) time.Time {
 
 func someTerms(t *rapid.T) events.Terms {
 	terms := events.Terms{
-		Period: rapid.SampledFrom([]string{"", "day", "week", "month", "month", "year", "PT1H", "PT1H30M"}).Draw(t, "period"),
+		Period: rapid.SampledFrom([]string{"", "day", "week", "month", "month", "year", "PT1H", "PT1H30M", "P2M", "P3D"}).Draw(t, "period"),
 		Thresholds: rapid.SampledFrom([][]string{
 			nil, {"20%"}, {"20%", "5%", "3"}, {"3", "33.3%", "100%"}, {"50%", "20%"},
 		}).Draw(t, "thresholds"),

@@ -43,7 +43,7 @@ var defaultTerms = compile(events.Terms{})
 // checkTerms returns what is wrong with t, or "". What passes compiles.
 func checkTerms(t events.Terms) string {
 	if _, ok := parsePeriod(t.Period); !ok {
-		return "period: expected day, week, month, year, or PT…H…M…S of 1 minute to 366 days"
+		return "period: expected " + events.PeriodForm
 	}
 	if fault := checkOverage(t); fault != "" {
 		return fault
