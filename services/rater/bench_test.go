@@ -17,13 +17,21 @@ import (
 // BenchmarkPartition rates batches of 100 events of one partition from USAGE
 // into the ledger; the events are stored before the clock starts.
 func BenchmarkPartition(b *testing.B) {
+	end, dear, cheap := events.MustQuantity("1000"), events.MustQuantity("0.15"), events.MustQuantity("0.1")
+	for name, price := range map[string]events.Price{
+		"per unit":  {PerUnit: []events.PerUnit{{Quantity: "tokens_in", Price: dear, Per: events.MustQuantity("1000")}}},
+		"graduated": {Graduated: &events.Tiered{Quantity: "tokens_in", Tiers: []events.PriceTier{{UpTo: &end, Price: dear}, {Price: cheap}}}},
+	} {
+		b.Run(name, func(b *testing.B) { benchmarkPartition(b, price) })
+	}
+}
+
+func benchmarkPartition(b *testing.B, price events.Price) {
 	const batch = 100
 	w := newWorld(b)
 	w.putCard(events.RateCard{Card: "default", Version: 1, Rules: []events.Rule{
 		{Name: "free", Match: events.Match{Status: "5xx"}, Price: events.Price{Flat: ptr(events.MustQuantity("0"))}},
-		{Name: "chat", Match: events.Match{Operation: "POST /v1/*"}, Price: events.Price{
-			PerUnit: []events.PerUnit{{Quantity: "tokens_in", Price: events.MustQuantity("0.15"), Per: events.MustQuantity("1000")}},
-		}},
+		{Name: "chat", Match: events.Match{Operation: "POST /v1/*"}, Price: price},
 	}})
 	messages := max(1, b.N/batch)
 	for i := range messages {
