@@ -101,6 +101,15 @@ func ParseTotal(s string) (Total, error) {
 	return t, nil
 }
 
+// NewTotal returns the total of whole units and of parts of 10^-12, of which there
+// are less than one unit; otherwise it answers ErrInvalid. It undoes Fraction.
+func NewTotal(whole, parts uint64) (Total, error) {
+	if parts >= fractionUnit {
+		return Total{}, fmt.Errorf("total of %d and %d parts: expected less than a unit of parts: %w", whole, parts, ErrInvalid)
+	}
+	return Total{whole: whole, fraction: parts}, nil
+}
+
 // Fraction returns t as a number of whole units and of parts of 10^-12, exactly.
 func (t Total) Fraction() (whole, parts uint64) { return t.whole, t.fraction }
 

@@ -44,6 +44,17 @@ func TestTotalsEndInAnError(t *testing.T) {
 	}
 }
 
+func TestATotalIsMadeOfItsFraction(t *testing.T) {
+	for _, text := range []string{"0", "12.5", "18446744073709551615.999999999999"} {
+		if got, err := events.NewTotal(total(text).Fraction()); err != nil || got != total(text) {
+			t.Errorf("%s: got %s, %v", text, got, err)
+		}
+	}
+	if got, err := events.NewTotal(1, 1_000_000_000_000); !errors.Is(err, events.ErrInvalid) {
+		t.Errorf("a whole unit of parts: got %s, %v; want ErrInvalid", got, err)
+	}
+}
+
 func TestTotalsAddUpExactly(t *testing.T) {
 	quantity := rapid.Custom(func(t *rapid.T) events.Quantity {
 		text := rapid.StringMatching(`[0-9]{1,9}(\.[0-9]{1,9})?|0\.[0-9]{12}|[0-9]{6}\.9{12}|9{18}`).Draw(t, "quantity")

@@ -157,6 +157,9 @@ func (b *bubble) settled() settled {
 	b.Helper()
 	s := settled{debits: map[string]events.Debit{}}
 	for _, m := range b.server.Messages(events.StreamLedger) {
+		if m.Subject != events.LedgerSubject(0, events.WriterUsage) {
+			continue
+		}
 		c, err := events.DecodeChunk(m.Data)
 		b.must(err)
 		s.spans = append(s.spans, *c.Span)

@@ -23,19 +23,22 @@ const (
 	headBytes = 512
 )
 
-// chunk is a run of settled usage events on its way into the ledger.
+// chunk is a run of settled usage events on its way into the ledger. Corrections
+// that come while it is filled are counted with it.
 type chunk struct {
 	span        events.Span
 	entries     []events.Entry
 	deadLetters []events.DeadLetter
 	keys        []dedup.Key  // of entries
-	totals      dedup.Totals // of the counters that they move, after them
+	counts      dedup.Counts // of the counters that entries and corrections move, after them
+	corrected   stream.Mark  // the last of the corrections that were counted meanwhile
 	bytes       int
 	head        []byte // of its encoding, as soon as it is encoded
 }
 
-func newChunk() *chunk { return &chunk{totals: dedup.Totals{}} }
+func newChunk() *chunk { return &chunk{counts: dedup.Counts{}} }
 
+// empty reports whether there is nothing to append.
 func (c *chunk) empty() bool { return c.span.Events == 0 }
 
 func (c *chunk) full() bool {

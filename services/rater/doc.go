@@ -21,6 +21,12 @@
 //	a LEDGER that lost its end             noticed by the index; what the ledger lacks is rated again
 //	an index that is lost or damaged       made anew from the ledger
 //
+// Tier counters are what the debits in the ledger add up to, less what corrections
+// take back, and with what they charge anew. A correction counts for the events
+// that are rated after it has come, and for all that are rated after a start. The
+// index holds the counters with the last correction in them, so that each counts
+// once, and the order in which debits and corrections are read does not matter.
+//
 // An event that can never be charged goes to DEADLETTER with the reason and its
 // original bytes, before the span that counts it is appended; the pipeline
 // never stops for it. Anything else that goes wrong is retried, in order.

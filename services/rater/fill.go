@@ -17,13 +17,37 @@ import (
 // filler turns messages into settled events of a chunk, event by event.
 type filler struct {
 	*partition
-	chunk *chunk
+	chunk       *chunk
+	corrections <-chan stream.Message
 
 	message stream.Message // being taken apart
 	items   []events.Item
 	index   int  // of the next item
 	fresh   bool // the rate cards are as new as the message
 	known   bool // so are plans and accounts
+}
+
+// admit counts the corrections that have come, some at a time, so that many of
+// them do not hold up usage.
+func (f *filler) admit() error {
+	const some = 1000
+	for range some {
+		select {
+		case m := <-f.corrections:
+			if err := f.amend(m); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+	return nil
+}
+
+// amend counts a correction for the events that are rated next.
+func (f *filler) amend(m stream.Message) error {
+	f.chunk.corrected = stream.MarkOf(m)
+	return f.correct(m, f.chunk.counts)
 }
 
 // take begins with a message; fill must have finished the one before.
@@ -98,7 +122,7 @@ func (f *filler) settle(ctx context.Context, index int) error {
 		Amount: charge.Amount, Card: card.Name(), Version: card.Version(), Rule: charge.Rule, Arithmetic: charge.Arithmetic, Tiers: charge.Tiers,
 	}
 	f.chunk.charge(item.Usage, debit, key, len(item.Raw))
-	return f.count(item.Usage.Account, &debit, f.chunk.totals)
+	return f.count(item.Usage.Account, &debit, f.chunk.counts)
 }
 
 // checkTime compares the time of u with the time in the stream, so that every run

@@ -127,11 +127,16 @@ func (p *partition) session(ctx context.Context) error {
 		return err
 	}
 	defer reader.Close()
+	corrections, err := p.ledger.Read(ctx, p.uncorrected(), events.CorrectionSubjects(p.number))
+	if err != nil {
+		return err
+	}
+	defer corrections.Close()
 	p.stopped = ""
 	p.metrics.stopped.WithLabelValues(label(p.number)).Set(0)
 	p.report(lease.StateLive, nil)
 	p.log.Info("rating", "through", p.position.Sequence, "known", p.known())
-	return p.pump(ctx, reader.Messages(), lost)
+	return p.pump(ctx, reader.Messages(), corrections.Messages(), lost)
 }
 
 // written is the outcome of writing a chunk.
@@ -142,8 +147,9 @@ type written struct {
 }
 
 // pump rates messages. While one chunk is being written the next one fills, so
-// that chunks grow with the load and nothing waits for more to come.
-func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lost <-chan struct{}) error {
+// that chunks grow with the load and nothing waits for more to come. A correction
+// counts for the events that are rated after it has come.
+func (p *partition) pump(ctx context.Context, messages, corrections <-chan stream.Message, lost <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	results := make(chan written, 1)
 	var writing *chunk
@@ -156,8 +162,11 @@ func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lo
 	save, verify := time.NewTicker(saveEvery), time.NewTicker(verifyEvery)
 	defer save.Stop()
 	defer verify.Stop()
-	f := &filler{partition: p, chunk: newChunk()}
+	f := &filler{partition: p, corrections: corrections, chunk: newChunk()}
 	for {
+		if err := f.admit(); err != nil {
+			return err
+		}
 		if err := f.fill(ctx, messages); err != nil {
 			return err
 		}
@@ -165,6 +174,10 @@ func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lo
 			writing, f.chunk = f.chunk, newChunk()
 			go p.write(ctx, writing, results)
 			continue
+		}
+		if writing == nil && f.chunk.corrected.Sequence > 0 { // and nothing to append
+			p.settle(f.chunk)
+			f.chunk = newChunk()
 		}
 		next := messages
 		if f.chunk.full() {
@@ -174,6 +187,8 @@ func (p *partition) pump(ctx context.Context, messages <-chan stream.Message, lo
 		select {
 		case m := <-next:
 			f.take(m)
+		case m := <-corrections:
+			err = f.amend(m)
 		case w := <-results:
 			writing = nil
 			err = p.commit(ctx, w)
@@ -214,8 +229,10 @@ func (p *partition) commit(ctx context.Context, w written) error {
 
 // verify checks that the streams still hold what the partition stands on.
 func (p *partition) verify(ctx context.Context) error {
-	if err := verified(ctx, p.ledger, p.index.State().Mark); err != nil {
-		return fmt.Errorf("%w: %w", errMoved, err)
+	for _, mark := range []stream.Mark{p.index.State().Mark, p.counters.corrected} {
+		if err := verified(ctx, p.ledger, mark); err != nil {
+			return fmt.Errorf("%w: %w", errMoved, err)
+		}
 	}
 	return verified(ctx, p.usage, positionMark(p.position))
 }

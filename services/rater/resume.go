@@ -26,7 +26,7 @@ func (p *partition) resume(ctx context.Context) error {
 		return err
 	}
 	p.forget()
-	last, err := p.lastOwn(ctx)
+	last, err := p.lastOn(ctx, p.subject)
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,9 @@ func (p *partition) resume(ctx context.Context) error {
 		c = catchUp{partition: p, last: last, from: matters.from()}
 		err = c.run(ctx)
 	}
+	if err == nil {
+		err = p.catchUpCorrections(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -75,10 +78,12 @@ func (w window) from() time.Time {
 	return w.keys
 }
 
-func (p *partition) lastOwn(ctx context.Context) (stream.Message, error) {
+// lastOn is the ledger's newest message on a subject, the zero value when there
+// is none.
+func (p *partition) lastOn(ctx context.Context, subject string) (stream.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	last, _, err := p.ledger.Last(ctx, p.subject)
+	last, _, err := p.ledger.Last(ctx, subject)
 	return last, err
 }
 
@@ -112,8 +117,12 @@ func (p *partition) windowOf(last stream.Message) (w window, err error) {
 
 // distrust says why the index cannot be built on, if it cannot.
 func (p *partition) distrust(ctx context.Context, matters window) (why string, err error) {
-	mark := p.index.State().Mark
-	err = verified(ctx, p.ledger, mark)
+	state := p.index.State()
+	mark := state.Mark
+	if err = verified(ctx, p.ledger, mark); err == nil {
+		mark = state.Corrected
+		err = verified(ctx, p.ledger, mark)
+	}
 	var rewound *stream.RewindError
 	switch {
 	case errors.As(err, &rewound):
@@ -122,10 +131,10 @@ func (p *partition) distrust(ctx context.Context, matters window) (why string, e
 			rewound.Found.Sequence, rewound.Found.StoredAt.UTC().Format(time.RFC3339Nano)), nil
 	case err != nil:
 		return "", err
-	case mark.Sequence == 0:
+	case state.Mark.Sequence == 0:
 		return "", nil
-	case mark.StoredAt.Before(matters.from()):
-		return fmt.Sprintf("it ends at %s, before the horizon", mark.StoredAt.UTC().Format(time.RFC3339)), nil
+	case state.Mark.StoredAt.Before(matters.from()):
+		return fmt.Sprintf("it ends at %s, before the horizon", state.Mark.StoredAt.UTC().Format(time.RFC3339)), nil
 	case matters.tiered && p.index.Since().After(matters.counters):
 		return fmt.Sprintf("its counters begin at %s, after the tiers they are for", p.index.Since().UTC().Format(time.RFC3339)), nil
 	}
@@ -141,7 +150,7 @@ type catchUp struct {
 	whole  bool // the index held nothing, so that all that matters is read
 	first  bool // nothing is read yet of the whole
 	keys   []dedup.Key
-	moved  dedup.Totals
+	moved  dedup.Counts
 	unsent dedup.State // the place of keys and moved
 	told   time.Time
 }
@@ -149,7 +158,7 @@ type catchUp struct {
 // run reads up to the newest message.
 func (c *catchUp) run(ctx context.Context) error {
 	state := c.index.State()
-	c.position, c.fence, c.told, c.moved = state.Position, state.Mark.Sequence, time.Now(), dedup.Totals{}
+	c.position, c.fence, c.told, c.moved = state.Position, state.Mark.Sequence, time.Now(), dedup.Counts{}
 	if c.last.Sequence <= c.fence {
 		return nil
 	}
@@ -163,7 +172,7 @@ func (c *catchUp) run(ctx context.Context) error {
 	}
 	defer reader.Close()
 	for c.fence < c.last.Sequence {
-		m, err := c.next(ctx, reader)
+		m, err := c.next(ctx, reader, c.subject)
 		if err != nil {
 			return err
 		}
@@ -176,12 +185,12 @@ func (c *catchUp) run(ctx context.Context) error {
 }
 
 // next waits for a message that is known to be there.
-func (c *catchUp) next(ctx context.Context, reader *stream.Reader) (stream.Message, error) {
+func (p *partition) next(ctx context.Context, reader *stream.Reader, subject string) (stream.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	m, err := reader.Next(ctx)
 	if err != nil {
-		return m, fmt.Errorf("read %s behind %d: %w", c.subject, c.fence, err)
+		return m, fmt.Errorf("read %s: %w", subject, err)
 	}
 	return m, nil
 }
@@ -215,7 +224,7 @@ func (c *catchUp) adopt(m stream.Message) error {
 		}
 	}
 	c.first, c.position, c.fence = false, through, m.Sequence
-	c.unsent = dedup.State{Mark: stream.MarkOf(m), Position: through}
+	c.unsent = dedup.State{Mark: stream.MarkOf(m), Position: through, Corrected: c.index.State().Corrected}
 	if len(c.keys) >= catchUpKeys {
 		return c.flush()
 	}
@@ -229,8 +238,8 @@ func (c *catchUp) flush() error {
 	if err := c.index.Commit(c.keys, c.moved, c.unsent); err != nil {
 		return err
 	}
-	c.totals.settle(c.moved)
-	c.totals.saved()
+	c.counters.settle(c.moved, stream.Mark{})
+	c.counters.saved()
 	clear(c.moved)
 	c.keys, c.unsent = c.keys[:0], dedup.State{}
 	return nil

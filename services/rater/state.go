@@ -23,20 +23,22 @@ const foldersMax = 4
 // recent are the events charged since the index was last moved. They are lost
 // with the session, and found in the ledger by the next one.
 type recent struct {
-	keys    map[dedup.Key]struct{} // also those of chunks that are being filled and written
-	unsaved []dedup.Key            // of chunks that are in the ledger
-	head    []byte                 // of the last of them; nil when there is none
-	totals  totals
+	keys     map[dedup.Key]struct{} // also those of chunks that are being filled and written
+	unsaved  []dedup.Key            // of chunks that are in the ledger
+	head     []byte                 // of the last of them; nil when there is none
+	counters counters
 }
 
-func (r *recent) forget() { *r = recent{keys: map[dedup.Key]struct{}{}, totals: newTotals()} }
+func (r *recent) forget() { *r = recent{keys: map[dedup.Key]struct{}{}, counters: newCounters()} }
 
 func (r *recent) add(k dedup.Key) { r.keys[k] = struct{}{} }
 
-// settle notes that c is in the ledger.
+// settle notes that c is in the ledger, or that there is nothing of it to append.
 func (r *recent) settle(c *chunk) {
-	r.unsaved, r.head = append(r.unsaved, c.keys...), c.head
-	r.totals.settle(c.totals)
+	if !c.empty() {
+		r.unsaved, r.head = append(r.unsaved, c.keys...), c.head
+	}
+	r.counters.settle(c.counts, c.corrected)
 }
 
 // saved notes that the index holds what is in the ledger.
@@ -45,7 +47,7 @@ func (r *recent) saved() {
 		delete(r.keys, k)
 	}
 	r.unsaved, r.head = r.unsaved[:0], nil
-	r.totals.saved()
+	r.counters.saved()
 }
 
 // has reports whether the event of k is charged, or is being.
@@ -64,22 +66,33 @@ func (p *partition) known() int64 {
 	return p.index.Len() + int64(len(p.keys))
 }
 
-// save moves the index behind the chunks that are in the ledger. What the
-// ledger holds is looked at first, because it says when they were stored.
+// save moves the index behind the chunks and corrections that are in the ledger.
+// What the ledger holds is looked at first, because it says when they were stored.
 func (p *partition) save(ctx context.Context) error {
-	if p.head == nil {
+	state := p.index.State()
+	corrected := p.counters.corrected
+	if p.head == nil && corrected.Sequence == state.Corrected.Sequence {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	m, ok, err := p.ledger.Get(ctx, p.fence)
-	if err != nil {
-		return err
+	if p.head != nil {
+		m, ok, err := p.ledger.Get(ctx, p.fence)
+		if err != nil {
+			return err
+		}
+		if !ok || m.Subject != p.subject || !bytes.HasPrefix(m.Data, p.head) {
+			return fmt.Errorf("%w: message %d is another", errMoved, p.fence)
+		}
+		state.Mark, state.Position = stream.MarkOf(m), p.position
 	}
-	if !ok || m.Subject != p.subject || !bytes.HasPrefix(m.Data, p.head) {
-		return fmt.Errorf("%w: message %d is another", errMoved, p.fence)
+	if corrected.Sequence != state.Corrected.Sequence {
+		if err := corrected.Verify(ctx, p.ledger); err != nil {
+			return fmt.Errorf("%w: %w", errMoved, err)
+		}
+		state.Corrected = corrected
 	}
-	if err := p.index.Commit(p.unsaved, p.totals.unsaved, dedup.State{Mark: stream.MarkOf(m), Position: p.position}); err != nil {
+	if err := p.index.Commit(p.unsaved, p.counters.unsaved, state); err != nil {
 		return err
 	}
 	p.saved()

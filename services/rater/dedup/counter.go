@@ -39,16 +39,12 @@ func countersFrom(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64([]byte{kindCount}, sortable(t))
 }
 
-// Totals are what counters stand at.
-type Totals map[CounterKey]events.Total
+// Counts are what counters stand at.
+type Counts map[CounterKey]Count
 
-func (t Totals) put(b *pebble.Batch) error {
-	for k, total := range t {
-		text, err := total.MarshalText()
-		if err != nil {
-			return err
-		}
-		if err := b.Set(k.inDatabase(), text, nil); err != nil {
+func (c Counts) put(b *pebble.Batch) error {
+	for k, count := range c {
+		if err := b.Set(k.inDatabase(), count.bytes(), nil); err != nil {
 			return err
 		}
 	}
@@ -57,26 +53,27 @@ func (t Totals) put(b *pebble.Batch) error {
 
 func (k CounterKey) inDatabase() []byte { return append([]byte{kindCount}, k[:]...) }
 
-// Total returns what a counter stands at: 0 for one that never moved.
-func (x *Index) Total(k CounterKey) (events.Total, error) {
-	text, closer, err := x.db.Get(k.inDatabase())
+// Count returns what a counter stands at: 0 for one that never moved.
+func (x *Index) Count(k CounterKey) (Count, error) {
+	value, closer, err := x.db.Get(k.inDatabase())
 	if errors.Is(err, pebble.ErrNotFound) {
-		return events.Total{}, nil
+		return Count{}, nil
 	}
-	var total events.Total
+	var count Count
 	if err == nil {
-		err = errors.Join(total.UnmarshalText(text), closer.Close())
+		count, err = readCount(value)
+		err = errors.Join(err, closer.Close())
 	}
 	if err != nil {
 		x.corrupt.Store(errors.Is(err, events.ErrInvalid))
 		x.fail(err)
-		return events.Total{}, fmt.Errorf("read a tier counter: %w", err)
+		return Count{}, fmt.Errorf("read a tier counter: %w", err)
 	}
-	return total, nil
+	return count, nil
 }
 
-// Since returns how far back counters go: ledger messages stored before it are
-// not in them.
+// Since returns how far back counters go: ledger messages stored before it,
+// debits or corrections, are not in them.
 func (x *Index) Since() time.Time { return x.record.Since }
 
 // expireEvery is how often counters are forgotten.

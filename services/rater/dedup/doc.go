@@ -1,6 +1,7 @@
 // Package dedup remembers which usage events of a partition are charged, on
 // disk, for as long as one sent again could still be taken. Beside them, and
-// committed with them, it keeps the tier counters of the partition's accounts.
+// committed with them, it keeps the tier counters of the partition's accounts, as
+// debits and corrections leave them.
 //
 // An index is derived: the LEDGER says what is charged, and what an index lacks
 // is read from there. So nobody waits for a sync, and an index that is damaged,

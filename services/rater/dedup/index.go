@@ -77,9 +77,10 @@ func (x *Index) Has(k Key) (bool, error) {
 	return false, nil
 }
 
-// Commit remembers keys and totals, of events that the ledger message at s.Mark
-// or earlier ones charge, and moves to s; all or nothing. It costs no sync.
-func (x *Index) Commit(keys []Key, totals Totals, s State) error {
+// Commit remembers keys and counts, as the ledger messages up to s.Mark and the
+// corrections up to s.Corrected leave them, and moves to s; all or nothing. It
+// costs no sync.
+func (x *Index) Commit(keys []Key, counts Counts, s State) error {
 	next := x.record
 	next.State, next.Known = s, maps.Clone(x.record.Known)
 	g := x.identity.generationOf(s.Mark.StoredAt)
@@ -94,7 +95,7 @@ func (x *Index) Commit(keys []Key, totals Totals, s State) error {
 				return err
 			}
 		}
-		return totals.put(b)
+		return counts.put(b)
 	})
 	if err == nil && len(keys) > 0 {
 		known := &x.find(g).known

@@ -67,8 +67,9 @@ func (r *rig) close() {
 // at is the state behind the message of a sequence, stored at a time.
 func at(sequence uint64, stored time.Time) State {
 	return State{
-		Mark:     stream.Mark{Sequence: sequence, StoredAt: stored},
-		Position: events.Position{Sequence: 10 * sequence, Index: 2, StoredAt: stored.Add(-time.Second)},
+		Mark:      stream.Mark{Sequence: sequence, StoredAt: stored},
+		Position:  events.Position{Sequence: 10 * sequence, Index: 2, StoredAt: stored.Add(-time.Second)},
+		Corrected: stream.Mark{Sequence: sequence + 1, StoredAt: stored.Add(time.Second)},
 	}
 }
 
@@ -176,7 +177,7 @@ func TestAnIndexOfSomethingElseIsRemoved(t *testing.T) {
 		"partition 3 of 16, not 3 of 32":    func(id *Identity) { id.Partitions = 32 },
 		"horizon 8h0m0s, not 9h0m0s":        func(id *Identity) { id.Horizon = 9 * time.Hour },
 		"max-ahead 5m0s, not 1m0s":          func(id *Identity) { id.MaxAhead = time.Minute },
-		"it is of format 7, not 2":          nil,
+		"it is of format 7, not 3":          nil,
 		"its state is damaged: unexpected ": nil,
 	} {
 		t.Run(want, func(t *testing.T) {

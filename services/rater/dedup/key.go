@@ -22,7 +22,7 @@ func KeyOf(source, id string) Key {
 const (
 	kindState = 0 // the state, alone
 	kindEvent = 1 // then the generation and the Key, without a value
-	kindCount = 2 // then the CounterKey, with its total
+	kindCount = 2 // then the CounterKey, with its Count
 )
 
 var stateKey = []byte{kindState}

@@ -23,7 +23,7 @@ var counted = CounterKeyOf("a", noon, searches)
 type modelState struct {
 	State
 	keys  int   // charged by then
-	total int64 // of the one counter
+	count int64 // of the one counter
 }
 
 func (m *model) last() modelState { return m.states[len(m.states)-1] }
@@ -43,8 +43,8 @@ func (m *model) check(t *rapid.T, x *Index) {
 	if x.State() != m.last().State {
 		t.Fatalf("the index stands at %+v, want %+v", x.State(), m.last().State)
 	}
-	if got, err := x.Total(counted); err != nil || got != total(m.last().total) {
-		t.Fatalf("the counter stands at %v, %v; want %d", got, err, m.last().total)
+	if got, err := x.Count(counted); err != nil || got != count(m.last().count) {
+		t.Fatalf("the counter stands at %v, %v; want %d", got, err, m.last().count)
 	}
 	for n, charged := range m.keys {
 		has, err := x.Has(numbered(n))
@@ -104,8 +104,8 @@ func TestAnIndexAgreesWithANaiveOneOverCrashes(t *testing.T) {
 					m.keys = append(m.keys, now)
 				}
 				s := at(m.last().Mark.Sequence+1, now)
-				sum := m.last().total + rapid.Int64Range(0, 3).Draw(t, "counted")
-				must(x.Commit(keys, Totals{counted: total(sum)}, s))
+				sum := m.last().count + rapid.Int64Range(0, 3).Draw(t, "counted")
+				must(x.Commit(keys, Counts{counted: count(sum)}, s))
 				m.states = append(m.states, modelState{s, len(m.keys), sum})
 			},
 			"expire": func(t *rapid.T) {

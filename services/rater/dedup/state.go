@@ -10,7 +10,7 @@ import (
 )
 
 // format is the version of what is on disk; another one is not read.
-const format = 2
+const format = 3
 
 // Identity says whose events an index remembers and for how long. An index of
 // another identity is not used.
@@ -30,6 +30,9 @@ type State struct {
 	Mark stream.Mark `json:"mark"`
 	// Position is the usage event that message settles through.
 	Position events.Position `json:"position"`
+	// Corrected is the last correction that is in the counters; the zero mark says
+	// that none is that was stored since the index began.
+	Corrected stream.Mark `json:"corrected,omitzero"`
 }
 
 // record is the state on disk.
