@@ -17,8 +17,9 @@ var ErrVanished = errors.New("what it was said to hold does not come")
 
 // Newest calls do for the newest message of each subject that l holds, in stream
 // order, until it has caught up. What takes the place of another message
-// meanwhile may come beside it or in its place; no subject is left out. It ends early with the error of do. After any error
-// nothing is certain: begin again.
+// meanwhile may come beside it or in its place; no subject is left out. It ends
+// early with the error of do, and with ErrVanished when the newest does not
+// come. After any error nothing is certain: begin again.
 func Newest(ctx context.Context, l Log, do func(Message) error) error {
 	state, err := l.State(ctx)
 	if err != nil || state.Messages == 0 {
