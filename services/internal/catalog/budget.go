@@ -51,8 +51,9 @@ func (f field) budget() events.Budget {
 	return b
 }
 
-// budgetsNeedNoPeriod refuses the budgets per period of a plan that has none.
-func (f field) budgetsNeedNoPeriod(budgets []events.Budget) {
+// refuseBudgetsPerPeriod refuses, in a plan without a period, the budgets per
+// period.
+func (f field) refuseBudgetsPerPeriod(budgets []events.Budget) {
 	for i, b := range budgets {
 		if b.Per == perPeriod {
 			f.add(f.node, f.path+"/"+strconv.Itoa(i)+"/per", "found a budget per period in a plan without a period; expected one")

@@ -36,7 +36,7 @@ func (r *reader) plan(n ast.Node) events.Plan {
 		o.optional("grant", func(f field) {
 			f.refuse("found a grant in a plan without a period; expected a period, at whose start it is issued")
 		})
-		o.optional("budgets", func(f field) { f.budgetsNeedNoPeriod(plan.Budgets) })
+		o.optional("budgets", func(f field) { f.refuseBudgetsPerPeriod(plan.Budgets) })
 	}
 	return plan
 }
