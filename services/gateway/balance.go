@@ -34,14 +34,15 @@ func (g *Gateway) balanceRoutes() {
 }
 
 func (g *Gateway) getBalance(ctx context.Context, in *balanceInput) (*balanceOutput, error) {
+	byTime, bySequence := !in.At.IsZero(), in.Sequence > 0
+	if byTime && bySequence {
+		return nil, invalid("the request is not valid", Fault{Path: "query.sequence", Code: "invalid", Detail: "expected at or sequence, not both"})
+	}
 	var balance events.Balance
 	var err error
-	switch back := !in.At.IsZero(); {
-	case back && in.Sequence > 0:
-		err = invalid("the request is not valid", Fault{Path: "query.sequence", Code: "invalid", Detail: "expected at or sequence, not both"})
-	case back, in.Sequence > 0:
+	if byTime || bySequence {
 		balance, err = g.pastBalance(ctx, in)
-	default:
+	} else {
 		balance, err = g.balance(ctx, in.Account)
 	}
 	if err != nil {
@@ -57,7 +58,8 @@ func (g *Gateway) pastBalance(ctx context.Context, in *balanceInput) (events.Bal
 	}
 	ctx, cancel := context.WithTimeout(ctx, longTime)
 	defer cancel()
-	through, parameter, err := in.Sequence, "query.sequence", error(nil)
+	through, parameter := in.Sequence, "query.sequence"
+	var err error
 	if !in.At.IsZero() {
 		parameter = "query.at"
 		through, err = g.ledger().Through(ctx, in.At)

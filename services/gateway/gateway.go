@@ -46,9 +46,6 @@ type Config struct {
 	Emitter   Emitter
 	// Analytics answers history; nil answers it with 503.
 	Analytics Analytics
-	// CompileRateCard makes a rate card rate past usage; nil answers simulations
-	// with 501.
-	CompileRateCard func(events.RateCard) (simulate.Rate, error)
 	// Restore reads snapshots of the fold, from which a past point is folded
 	// faster; default none.
 	Restore past.Restore
@@ -56,6 +53,9 @@ type Config struct {
 	// CheckRateCard looks at a well-formed rate card before it is applied, and
 	// says what is wrong with it; nil accepts every one.
 	CheckRateCard catalog.Check
+	// CompileRateCard makes a rate card rate past usage; nil answers simulations
+	// with 501.
+	CompileRateCard func(events.RateCard) (simulate.Rate, error)
 
 	// Stopped names parts that run in the same process and have stopped, with
 	// the reason; /readyz shows them as degraded. nil means there are none.
@@ -91,13 +91,13 @@ type Config struct {
 // Gateway serves the HTTP API. It is safe for concurrent use.
 type Gateway struct {
 	Config
-	api     huma.API
-	mux     *http.ServeMux
-	handler http.Handler
-	metrics *metrics
-	inbox   *inbox
-	asked   *requests
-	broker  stream.Broker
+	api      huma.API
+	mux      *http.ServeMux
+	handler  http.Handler
+	metrics  *metrics
+	inbox    *inbox    // of decisions
+	requests *requests // over NATS
+	broker   stream.Broker
 
 	streaming chan struct{} // a slot per open stream of signals
 	answering chan struct{} // a slot per question that may take long
@@ -106,8 +106,7 @@ type Gateway struct {
 }
 
 // New builds a gateway, which from now on answers requests over NATS, and
-// subscribes the inbox on which it hears decisions.
-// Close it.
+// subscribes the inbox on which it hears decisions. Close it.
 func New(c Config) (*Gateway, error) {
 	if c.NATS == nil || c.JetStream == nil || c.Streams == nil || c.Emitter == nil {
 		return nil, errors.New("build gateway: NATS, JetStream, Streams and Emitter are required")
@@ -131,7 +130,7 @@ func New(c Config) (*Gateway, error) {
 		return nil, errors.Join(err, g.inbox.close())
 	}
 	g.handler = g.middleware(g.mux)
-	if g.asked, err = newRequests(g); err != nil {
+	if g.requests, err = newRequests(g); err != nil {
 		return nil, errors.Join(err, g.inbox.close())
 	}
 	return g, nil
@@ -177,11 +176,11 @@ func (c *Config) setDefaults() {
 // Handler is the whole API, with authentication and metrics.
 func (g *Gateway) Handler() http.Handler { return g.handler }
 
-// Close ends open streams of signals, requests over NATS and the inbox. It does not close the
-// connection, which is the caller's.
+// Close ends open streams of signals, requests over NATS and the inbox. It does
+// not close the connection, which is the caller's.
 func (g *Gateway) Close() error {
 	g.endStreams()
-	return errors.Join(g.asked.close(), g.inbox.close())
+	return errors.Join(g.requests.close(), g.inbox.close())
 }
 
 func (g *Gateway) endStreams() { g.stop.Do(func() { close(g.stopping) }) }

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -134,18 +133,6 @@ func (g *Gateway) changeHold(ctx context.Context, account string, r events.HoldR
 		status = createdStatus(decision.Outcome)
 	}
 	return &holdOutput{Status: status, Body: HoldDecision{Account: account, Hold: decision.Hold, Decided: decided(decision)}}, nil
-}
-
-// faultsOf lists what an *events.Problem lists.
-func faultsOf(err error) (faults []Fault) {
-	var p *events.Problem
-	if !errors.As(err, &p) {
-		return nil
-	}
-	for _, one := range append([]events.Problem{*p}, p.Also...) {
-		faults = append(faults, Fault{Path: one.Path, Code: one.Code, Detail: one.Detail})
-	}
-	return faults
 }
 
 // insufficient is the problem of a hold that does not fit.

@@ -11,6 +11,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/drawdown-credits/drawdown/events"
 )
 
 // problemBase is put before a problem's name to make its type.
@@ -43,6 +45,18 @@ type Fault struct {
 	Path   string `json:"path,omitzero" doc:"A JSON pointer into the document, or the parameter."`
 	Code   string `json:"code,omitzero"`
 	Detail string `json:"detail"`
+}
+
+// faultsOf lists what an *events.Problem lists.
+func faultsOf(err error) (faults []Fault) {
+	var p *events.Problem
+	if !errors.As(err, &p) {
+		return nil
+	}
+	for _, one := range append([]events.Problem{*p}, p.Also...) {
+		faults = append(faults, Fault{Path: one.Path, Code: one.Code, Detail: one.Detail})
+	}
+	return faults
 }
 
 // Names of problems by status, where the status says it all.

@@ -197,7 +197,7 @@ func (g *Gateway) ledgerUsage(ctx context.Context, account string, from time.Tim
 
 // terms are those of one account, or of all, as they are set now.
 func (g *Gateway) terms(ctx context.Context, account string) (map[string]simulate.Terms, error) {
-	var plans = map[string]events.Plan{}
+	plans := map[string]events.Plan{}
 	var accounts []events.Account
 	err := stream.Newest(ctx, g.broker.Log(stream.BucketLog(events.BucketCatalog)), func(m stream.Message) error {
 		key := stream.BucketKey(events.BucketCatalog, m.Subject)

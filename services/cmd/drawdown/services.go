@@ -253,7 +253,8 @@ func (w *world) gateway(ctx context.Context, listener net.Listener, key, dsn str
 	}
 	defer func() { _ = history.Close() }() // nothing is written over it
 	g, err := gateway.New(gateway.Config{
-		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, Restore: w.restore, Stopped: w.health.Stopped, APIKey: key, CheckRateCard: checkRateCard, CompileRateCard: compileRateCard,
+		NATS: w.nc, JetStream: w.js, Streams: w.streams, Emitter: emitter, Analytics: history, Restore: w.restore,
+		CheckRateCard: checkRateCard, CompileRateCard: compileRateCard, Stopped: w.health.Stopped, APIKey: key,
 		MaxAhead: w.app.cfg.MaxAhead, Horizon: w.app.cfg.DedupHorizon, Now: config.Clock(), Logger: w.logger("gateway"), Registerer: w.registry, Gatherer: w.registry, Version: versionString(),
 	})
 	if err != nil {
