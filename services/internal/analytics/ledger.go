@@ -49,10 +49,10 @@ func (db *DB) Ledger(ctx context.Context, account string, cursor uint64, limit i
 
 // Charge is the posting of one usage event's debit.
 type Charge struct {
-	Posting Posting `json:"posting"`
+	Posting Posting
 	// Before is the account's balance when the debit came; Posting has the one
 	// after.
-	Before Standing `json:"before"`
+	Before Standing
 }
 
 // Explain returns the debit of the usage event with this source and id, the

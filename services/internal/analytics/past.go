@@ -52,7 +52,9 @@ func (db *DB) Events(ctx context.Context, s Span, visit func(u events.Usage, cha
 		var u events.Usage
 		var status uint16
 		var amount int64
-		var names, values, keys, texts string // with zero bytes in between, which no event has: arrays take thrice as long
+		// Lists with a zero byte between elements, which no event has: arrays take
+		// three times as long.
+		var names, values, keys, texts string
 		err := rows.Scan(&u.Source, &u.ID, &u.Account, &u.Time, &u.Data.Operation, &status, &u.Data.Project, &u.Data.Key,
 			&names, &values, &keys, &texts, &amount)
 		if err != nil {
@@ -73,7 +75,8 @@ func (db *DB) Events(ctx context.Context, s Span, visit func(u events.Usage, cha
 	return nil
 }
 
-// pairs takes two lists apart and puts their elements together.
+// pairs returns the elements of a list of values by those of a list of names.
+// Lists have a zero byte between elements.
 func pairs(names, values string) map[string]string {
 	if names == "" {
 		return nil
@@ -88,6 +91,7 @@ func pairs(names, values string) map[string]string {
 	return all
 }
 
+// quantities does as pairs, for values that are quantities.
 func quantities(names, values string) (map[string]events.Quantity, error) {
 	if names == "" {
 		return nil, nil

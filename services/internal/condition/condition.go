@@ -7,6 +7,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/interpreter"
 
 	"github.com/drawdown-credits/drawdown/events"
 )
@@ -48,7 +49,8 @@ func (e *Error) Error() string {
 // Is reports that an Error is events.ErrInvalid.
 func (e *Error) Is(target error) bool { return target == events.ErrInvalid }
 
-// Compile compiles source. Its error is an *Error.
+// Compile compiles source. Its error is an *Error when source is wrong; any other
+// says that no condition can be compiled.
 func Compile(source string) (*Condition, error) { return compile(source, EstimateMax, RunMax) }
 
 func compile(source string, estimateMax, runMax uint64) (*Condition, error) {
@@ -128,6 +130,9 @@ func (c *Condition) Holds(in *Input) (bool, error) {
 	}
 	return bool(holds), nil
 }
+
+// Parent returns nil: an Input is all that a condition sees.
+func (in *Input) Parent() interpreter.Activation { return nil }
 
 // ResolveName gives CEL the variable of that name.
 func (in *Input) ResolveName(name string) (any, bool) {

@@ -7,14 +7,14 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/operators"
-	"cel.dev/cel-go/interpreter"
 
 	"github.com/drawdown-credits/drawdown/events"
 )
 
+// Bounds of what the parser builds of a condition.
 const (
-	nodesMax   = 1000
-	nestingMax = 50
+	nodesMax   = 1000 // of its syntax tree
+	nestingMax = 50   // of parentheses and calls in each other
 )
 
 // environment declares the variables and functions of all conditions.
@@ -113,6 +113,3 @@ func reads(c ast.CallExpr) (ast.Expr, bool) {
 	}
 	return nil, false
 }
-
-// Parent returns nil: an Input is all that a condition sees.
-func (in *Input) Parent() interpreter.Activation { return nil }

@@ -43,7 +43,7 @@ func (x Explainer) deadLetter(ctx context.Context, q Question) (*Explanation, ui
 		if err != nil {
 			return nil // nobody of ours wrote it
 		}
-		if u := usageOf(d); u.Source == q.Source && u.ID == q.ID && (q.Account == "" || u.Account == q.Account) {
+		if u := usageOf(d); q.names(u) {
 			found = &Explanation{
 				Status: Refused,
 				Event:  eventOf(u, events.Position{Sequence: d.Sequence, Index: d.Index, StoredAt: d.StoredAt}),

@@ -47,7 +47,7 @@ func (x Explainer) pendingIn(ctx context.Context, q Question, partition, limit i
 			if m.Sequence == settled.Sequence && i <= settled.Index {
 				continue
 			}
-			if u := item.Usage; u.Source == q.Source && u.ID == q.ID && (q.Account == "" || u.Account == q.Account) {
+			if u := item.Usage; q.names(u) {
 				at := events.Position{Sequence: m.Sequence, Index: i, StoredAt: m.Time}
 				found = &Explanation{
 					Status: Pending, Event: eventOf(u, at), Waiting: &Waiting{Partition: partition, Settled: settled.Sequence, Behind: looked},
@@ -64,6 +64,11 @@ func (x Explainer) pendingIn(ctx context.Context, q Question, partition, limit i
 		err = nil
 	}
 	return found, looked, err
+}
+
+// names reports whether u is the event that q asks about.
+func (q Question) names(u events.Usage) bool {
+	return u.Source == q.Source && u.ID == q.ID && (q.Account == "" || u.Account == q.Account)
 }
 
 // get returns the message at a sequence, and none at 0.

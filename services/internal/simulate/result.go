@@ -9,7 +9,8 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// Bounds of a Result.
+// Bounds of a Result: of its rows, of its losers and of its gainers, and of the
+// examples of refused events.
 const (
 	RowsMax     = 1000
 	TopMax      = 10
@@ -46,7 +47,9 @@ type Sums struct {
 	Difference events.Credits `json:"difference"` // Then - Now
 }
 
-func (s *Sums) add(now, then events.Credits) error { return s.merge(Sums{1, now, then, 0}) }
+func (s *Sums) add(now, then events.Credits) error {
+	return s.merge(Sums{Calls: 1, Now: now, Then: then})
+}
 
 func (s *Sums) merge(o Sums) error {
 	now, err := s.Now.Add(o.Now)
@@ -128,10 +131,8 @@ func (s *Simulation) Result() (Result, error) {
 	slices.SortFunc(r.Rows, func(a, b Row) int {
 		return cmp.Or(cmp.Compare(abs(b.Difference), abs(a.Difference)), strings.Compare(a.Account, b.Account), strings.Compare(a.Operation, b.Operation))
 	})
-	if r.MoreRows = len(r.Rows) - RowsMax; r.MoreRows > 0 {
-		r.Rows = r.Rows[:RowsMax]
-	}
-	r.MoreRows = max(r.MoreRows, 0)
+	r.MoreRows = max(0, len(r.Rows)-RowsMax)
+	r.Rows = r.Rows[:len(r.Rows)-r.MoreRows]
 	r.Losers, r.Gainers = top(accounts, 1), top(accounts, -1)
 	return r, nil
 }

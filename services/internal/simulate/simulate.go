@@ -13,13 +13,14 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// Context is what a card may ask about the account of a usage event.
+// Context is what a card may ask about the account of a usage event. It is what
+// rating.Context says, again: the gateway simulates and may not import the rater.
 type Context struct {
 	Plan string // the account's; empty when it has none
 	// Period is when the billing period started that contains the event's time.
 	Period time.Time
 	// Used returns where a counter of the account stands in that period, before
-	// the event.
+	// the event. It is never nil, and its error always is.
 	Used func(events.Counter) (events.Total, error)
 }
 

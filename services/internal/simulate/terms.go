@@ -15,7 +15,9 @@ type Terms struct {
 	Anchor time.Time     // when one of them starts
 }
 
-// TermsOf are the terms of an account that is set as it is, with its plan.
+// TermsOf returns the terms of an account; plan is its plan, the zero value when
+// it has none. The account's own period goes before the plan's. The error says
+// that what stands there is no period.
 func TermsOf(a events.Account, plan events.Plan) (Terms, error) {
 	t := Terms{Plan: a.Plan, Anchor: a.StartedAt}
 	period := a.Period
