@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -131,9 +130,4 @@ func (a *app) replay(c *cobra.Command, body map[string]any) error {
 			fmt.Fprintf(a.out, "There is no dead letter %d.\n", id)
 		}
 	})
-}
-
-func sorted(s []string) []string {
-	slices.Sort(s)
-	return s
 }

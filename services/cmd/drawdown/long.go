@@ -6,6 +6,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"os"
+	"strings"
 
 	"github.com/drawdown-credits/drawdown/services/gateway"
 )
@@ -45,7 +46,5 @@ func (a *app) tell() bool {
 func bar(done, total uint64) string {
 	const width = 40
 	full := int(min(done, total) * width / total)
-	return fmt.Sprintf("[%-*s] %3d %% of %d", width, hashes[:full], min(done, total)*100/total, total)
+	return fmt.Sprintf("[%-*s] %3d %% of %d", width, strings.Repeat("#", full), min(done, total)*100/total, total)
 }
-
-const hashes = "########################################"

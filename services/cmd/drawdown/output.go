@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 )
@@ -53,6 +54,12 @@ func table(w io.Writer, rows ...[]any) {
 		fmt.Fprintln(t)
 	}
 	_ = t.Flush() // to a screen or pipe that is gone, nothing can be said
+}
+
+// sorted sorts s in place and returns it.
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
 }
 
 // when prints a time for people: to the second, in UTC, - when there is none.
