@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -36,15 +35,7 @@ func (w *world) projectHistory(dsn string) {
 		DSN: dsn, Broker: broker, Installation: streams.Installation, Partitions: streams.Partitions, FlushEvery: time.Millisecond,
 	})
 	w.ok(err)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Errorf("project history: %v", err)
-		}
-	})
+	w.run("project history", p.Run)
 }
 
 func TestHistoryIsAnsweredFromClickHouse(t *testing.T) {

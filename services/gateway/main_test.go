@@ -104,18 +104,23 @@ func (w *world) project() *world {
 	w.ok(err)
 	p, err := balances.New(balances.Config{Broker: broker, Partitions: w.streams.Partitions})
 	w.ok(err)
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Errorf("project balances: %v", err)
-		}
-	})
+	w.run("project balances", p.Run)
 	// It answers commands that are stored after it caught up.
 	w.until("the projector is ready", p.Ready)
 	return w
+}
+
+// run runs a part of the installation until the test ends.
+func (w *world) run(what string, part func(context.Context) error) {
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- part(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			w.t.Errorf("%s: %v", what, err)
+		}
+	})
 }
 
 // until waits for what takes a moment; it gives up long after that.

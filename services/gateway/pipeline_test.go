@@ -1,7 +1,6 @@
 package gateway_test
 
 import (
-	"context"
 	"log/slog"
 	"testing"
 
@@ -15,20 +14,10 @@ import (
 // rate runs the real rater.
 func (w *world) rate() *world {
 	w.t.Helper()
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
 	broker, err := stream.NewBroker(w.js.Conn())
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	w.ok(err)
 	r := rater.New(rater.Config{Broker: broker, Partitions: partitions, Horizon: ages, Logger: slog.New(slog.DiscardHandler)})
-	go func() { done <- r.Run(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			w.t.Errorf("rate: %v", err)
-		}
-	})
+	w.run("rate", r.Run)
 	return w
 }
 
