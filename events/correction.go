@@ -36,6 +36,34 @@ func (c *Correction) Charges() (was, now Credits) {
 	return was, now
 }
 
+// Corrected is what a correction did: Was equals what was given back to grants,
+// what of it is lost, what is owed no more, and what was forgiven.
+type Corrected struct {
+	Was Credits `json:"was"` // charged before; 0 of an event that was void
+	Now Credits `json:"now"` // charged from here on; 0 of one that is void
+	// Refilled are the grants that have again what they gave, and Lost those that
+	// had ended before they could. A grant that ended long before has no name.
+	Refilled []GrantShare `json:"refilled,omitempty"`
+	Lost     []GrantShare `json:"lost,omitempty"`
+	// Expired and Voided sum up what is lost, by how the grants ended.
+	Expired Credits `json:"expired,omitzero"`
+	Voided  Credits `json:"voided,omitzero"`
+	// Owed is overage that is owed no more, and Forgiven overage that had been
+	// forgiven: that gives nobody anything back.
+	Owed     Credits `json:"owed,omitzero"`
+	Forgiven Credits `json:"forgiven,omitzero"`
+	// Drawn are the grants that pay afterwards: what is owed still, and what the
+	// event is charged now.
+	Drawn []GrantShare `json:"drawn,omitempty"`
+}
+
+// GrantShare is one grant's part in a change.
+type GrantShare struct {
+	Grant  string  `json:"grant"`
+	Amount Credits `json:"amount"`
+	Left   Credits `json:"left"` // of the grant, afterwards
+}
+
 // LedgerPlace is one entry of the LEDGER.
 type LedgerPlace struct {
 	Sequence uint64 `json:"sequence"`       // of its message

@@ -196,6 +196,8 @@ type Decision struct {
 	Version int `json:"version,omitzero"`
 	// Hold is the one that the command names, as it stands after it.
 	Hold *HoldBalance `json:"hold,omitzero"`
+	// Corrected says what a correction did.
+	Corrected *Corrected `json:"corrected,omitzero"`
 	// Shortage says what a hold was refused for as insufficient.
 	Shortage *Shortage `json:"shortage,omitzero"`
 	// TopUp says what a grant that names a request for a top-up did to it.

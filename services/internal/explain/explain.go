@@ -287,7 +287,7 @@ func (x Explainer) partitions(q Question) []int {
 
 // folded explains a debit by folding the account up to it.
 func (x Explainer) folded(ctx context.Context, entry events.Entry, m stream.Message, index int, progress past.Progress) (*Explanation, error) {
-	step, err := x.Ledger.Step(ctx, entry.Account, m.Sequence, index, progress)
+	step, err := x.Ledger.Step(ctx, entry.Account, past.Place{Sequence: m.Sequence, Index: index}, progress)
 	if err != nil {
 		return nil, err
 	}

@@ -91,34 +91,55 @@ func (l Ledger) Balance(ctx context.Context, account string, through uint64, pro
 	return b, named, nil
 }
 
+// Place is where an entry stands in the ledger.
+type Place struct {
+	Sequence uint64 // of its message
+	Index    int    // in the message
+}
+
 // Step returns what the entry at a place of the ledger did to account. It
 // answers ErrNotThere when there is none of the account there.
-func (l Ledger) Step(ctx context.Context, account string, sequence uint64, index int, progress Progress) (Step, error) {
-	var step Step
-	found := false
+func (l Ledger) Step(ctx context.Context, account string, at Place, progress Progress) (Step, error) {
+	steps, err := l.Steps(ctx, account, []Place{at}, progress)
+	if err != nil {
+		return Step{}, err
+	}
+	return steps[0], nil
+}
+
+// Steps returns what the entries at some places of the ledger, given in its
+// order, did to account, for one reading of the ledger. It answers ErrNotThere
+// when there is none of the account at one of them.
+func (l Ledger) Steps(ctx context.Context, account string, at []Place, progress Progress) ([]Step, error) {
+	if len(at) == 0 {
+		return nil, nil
+	}
+	var steps []Step
 	take := func(state *ledger.State, p ledger.Point, e events.Entry) {
-		if p.Sequence != sequence || p.Index != index {
+		if len(steps) == len(at) || at[len(steps)] != (Place{p.Sequence, p.Index}) {
 			state.Apply(p, e, nil)
 			return
 		}
 		before, _ := state.Balance(account)
 		_, postings := state.Apply(p, e, nil)
 		if own := len(postings) - 1; own >= 0 {
-			step, found = Step{Before: before, Posting: postings[own]}, true
+			step := Step{Before: before, Posting: postings[own]}
 			if own > 0 { // time passed
 				step.Before.Available, step.Before.Held = postings[own-1].Available, postings[own-1].Held
 				step.Before.Overage, step.Before.Remaining = postings[own-1].Overage, postings[own-1].Remaining
 			}
+			steps = append(steps, step)
 		}
 	}
-	// A snapshot must lie before the entry, which it would otherwise have folded.
-	if _, err := l.foldFrom(ctx, account, sequence-1, sequence, progress, take); err != nil {
-		return Step{}, err
+	// A snapshot must lie before the first entry, which it would otherwise have folded.
+	if _, err := l.foldFrom(ctx, account, at[0].Sequence-1, at[len(at)-1].Sequence, progress, take); err != nil {
+		return nil, err
 	}
-	if !found {
-		return Step{}, fmt.Errorf("entry %d of ledger message %d, account %s: %w", index, sequence, account, ErrNotThere)
+	if len(steps) < len(at) {
+		missing := at[len(steps)]
+		return nil, fmt.Errorf("entry %d of ledger message %d, account %s: %w", missing.Index, missing.Sequence, account, ErrNotThere)
 	}
-	return step, nil
+	return steps, nil
 }
 
 // apply folds one entry.

@@ -301,7 +301,7 @@ func TestAPointThatIsNoneIsTold(t *testing.T) {
 	if through, err := l.Through(t.Context(), time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)); through != 0 || err != nil {
 		t.Errorf("before the first message: %d, %v; want 0", through, err)
 	}
-	if _, err := l.Step(t.Context(), "ada", end, 0, nil); !errors.Is(err, past.ErrNotThere) {
+	if _, err := l.Step(t.Context(), "ada", past.Place{Sequence: end}, nil); !errors.Is(err, past.ErrNotThere) {
 		t.Errorf("an entry of another account: %v, want ErrNotThere", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -402,6 +402,7 @@ func decision(t *rapid.T) events.Decision {
 		Shortage: maybe(t, func(t *rapid.T) events.Shortage {
 			return events.Shortage{Scope: "project:" + texts.Draw(t, "scope"), Available: credits(t), Required: amount(t), ResetsAt: instant(t)}
 		}),
+		Corrected: maybe(t, corrected),
 		Outcome: rapid.SampledFrom([]events.Outcome{events.Applied, events.Unchanged, events.Refused}).Draw(t, "outcome")}
 	if d.Outcome == events.Refused {
 		d.Code = rapid.SampledFrom([]string{events.RefusedConflict, events.RefusedNotFound, events.RefusedInvalid, events.RefusedAlreadyVoid,
@@ -409,6 +410,16 @@ func decision(t *rapid.T) events.Decision {
 		d.Detail = texts.Draw(t, "detail")
 	}
 	return d
+}
+
+func corrected(t *rapid.T) events.Corrected {
+	shares := func() []events.GrantShare {
+		return some(t, 0, 2, func(t *rapid.T) events.GrantShare {
+			return events.GrantShare{Grant: grantIDs.Draw(t, "grant"), Amount: amount(t), Left: credits(t)}
+		})
+	}
+	return events.Corrected{Was: amount(t), Now: amount(t), Refilled: shares(), Lost: shares(), Drawn: shares(),
+		Expired: credits(t), Voided: credits(t), Owed: credits(t), Forgiven: credits(t)}
 }
 
 func deadLetter(t *rapid.T) events.DeadLetter {

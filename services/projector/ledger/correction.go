@@ -39,7 +39,31 @@ func (x *step) correct(c *events.Correction) events.Decision {
 	x.recount(first, c.Was, c.Now)
 	a.chargesNothing(at)
 	x.end(p)
-	return applied
+	decision := applied
+	decision.Corrected = Corrected(c, *p)
+	return decision
+}
+
+// Corrected says what the correction c did, whose own posting is p.
+func Corrected(c *events.Correction, p Posting) *events.Corrected {
+	did := &events.Corrected{Expired: p.Expired, Voided: p.Voided, Forgiven: -p.Forgiven}
+	did.Was, did.Now = c.Charges()
+	did.Owed = did.Was - did.Forgiven
+	for _, d := range p.Draws {
+		share := events.GrantShare{Grant: d.Grant, Amount: d.Amount, Left: d.Left}
+		if d.Amount > 0 {
+			did.Drawn = append(did.Drawn, share)
+			continue
+		}
+		share.Amount = -d.Amount
+		did.Owed -= share.Amount
+		if d.Left > 0 { // as of every grant that was refilled
+			did.Refilled = append(did.Refilled, share)
+		} else {
+			did.Lost = append(did.Lost, share)
+		}
+	}
+	return did
 }
 
 // place is that of the entry on its way.

@@ -139,6 +139,10 @@ func (s *story) fold(t *testing.T, out *strings.Builder, line string) {
 		}
 		out.WriteString("\n")
 	}
+	if c := d.Corrected; c != nil {
+		fmt.Fprintf(out, "  was %s, now %s: refilled %v, lost %v (%s expired, %s voided), owed %s, forgiven %s, drawn %v\n",
+			c.Was, c.Now, c.Refilled, c.Lost, c.Expired, c.Voided, c.Owed, c.Forgiven, c.Drawn)
+	}
 	if h := d.Hold; h != nil && d.Outcome != events.Applied {
 		fmt.Fprintf(out, "  %s\n", renderHold(*h))
 	}
