@@ -65,7 +65,7 @@ func (s *stops) list() []Stop { return s.all }
 // it says even when there is no such partition.
 func partitionOf(subject string) (partition string, err error) {
 	tokens := strings.Split(subject, ".")
-	if len(tokens) != 3 {
+	if corrects := len(tokens) == 4 && tokens[2] == string(events.WriterCorrection); len(tokens) != 3 && !corrects {
 		return subject, fmt.Errorf("subject %q: expected ledger.<partition>.<writer>", subject)
 	}
 	partition = tokens[1]
