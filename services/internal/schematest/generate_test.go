@@ -403,7 +403,7 @@ func decision(t *rapid.T) events.Decision {
 			return events.Shortage{Scope: "project:" + texts.Draw(t, "scope"), Available: credits(t), Required: amount(t), ResetsAt: instant(t)}
 		}),
 		Corrected: maybe(t, corrected),
-		Outcome: rapid.SampledFrom([]events.Outcome{events.Applied, events.Unchanged, events.Refused}).Draw(t, "outcome")}
+		Outcome:   rapid.SampledFrom([]events.Outcome{events.Applied, events.Unchanged, events.Refused}).Draw(t, "outcome")}
 	if d.Outcome == events.Refused {
 		d.Code = rapid.SampledFrom([]string{events.RefusedConflict, events.RefusedNotFound, events.RefusedInvalid, events.RefusedAlreadyVoid,
 			events.RefusedSpent, events.RefusedOverflow, events.RefusedInsufficient, events.RefusedCaptured, events.RefusedReleased, events.RefusedExpired, events.RefusedAnswered}).Draw(t, "code")

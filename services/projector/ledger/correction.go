@@ -50,20 +50,27 @@ func Corrected(c *events.Correction, p Posting) *events.Corrected {
 	did.Was, did.Now = c.Charges()
 	did.Owed = did.Was - did.Forgiven
 	for _, d := range p.Draws {
-		share := events.GrantShare{Grant: d.Grant, Amount: d.Amount, Left: d.Left}
-		if d.Amount > 0 {
-			did.Drawn = append(did.Drawn, share)
+		switch {
+		case d.Amount > 0:
+			did.Drawn = addShare(did.Drawn, d.Grant, d.Amount, d.Left)
 			continue
+		case d.Left > 0: // as of every grant that was refilled
+			did.Refilled = addShare(did.Refilled, d.Grant, -d.Amount, d.Left)
+		default:
+			did.Lost = addShare(did.Lost, d.Grant, -d.Amount, d.Left)
 		}
-		share.Amount = -d.Amount
-		did.Owed -= share.Amount
-		if d.Left > 0 { // as of every grant that was refilled
-			did.Refilled = append(did.Refilled, share)
-		} else {
-			did.Lost = append(did.Lost, share)
-		}
+		did.Owed += d.Amount
 	}
 	return did
+}
+
+// addShare adds a share to others, of the same grant to the one before.
+func addShare(shares []events.GrantShare, grant string, amount, left events.Credits) []events.GrantShare {
+	if n := len(shares); n > 0 && shares[n-1].Grant == grant {
+		shares[n-1].Amount, shares[n-1].Left = shares[n-1].Amount+amount, left
+		return shares
+	}
+	return append(shares, events.GrantShare{Grant: grant, Amount: amount, Left: left})
 }
 
 // place is that of the entry on its way.
