@@ -49,6 +49,7 @@ func (g *Gateway) routes() error {
 	g.holdRoutes()
 	g.historyRoutes()
 	g.explainRoutes()
+	g.correctionRoutes()
 	g.signalRoutes()
 	g.deadLetterRoutes()
 	g.statusRoutes()

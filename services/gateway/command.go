@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
 // Decided is what the fold made of a command about an account.
@@ -48,27 +49,42 @@ func (g *Gateway) decide(ctx context.Context, e events.Entry) (events.Decision, 
 	if err := g.online(); err != nil {
 		return events.Decision{}, err
 	}
-	body, err := events.EncodeChunk(events.Chunk{Entries: []events.Entry{e}})
-	if err != nil {
-		return events.Decision{}, badCommand(err)
-	}
 	subject := events.BroadcastSubject()
 	if e.Account != "" {
 		subject = events.LedgerSubject(events.Partition(e.Account, g.Streams.Partitions), events.WriterCommand)
 	}
+	return g.append(ctx, e, subject, nil)
+}
+
+// decideBehind is decide for a correction: it appends behind message last of the
+// subject, and answers stream.ErrFenced when the subject has moved on.
+func (g *Gateway) decideBehind(ctx context.Context, e events.Entry, subject string, last uint64) (events.Decision, error) {
+	if err := g.online(); err != nil {
+		return events.Decision{}, err
+	}
+	return g.append(ctx, e, subject, &stream.Fence{Sequence: last})
+}
+
+func (g *Gateway) append(ctx context.Context, e events.Entry, subject string, fence *stream.Fence) (events.Decision, error) {
+	body, err := events.EncodeChunk(events.Chunk{Entries: []events.Entry{e}})
+	if err != nil {
+		return events.Decision{}, badCommand(err)
+	}
 	reply, decided := g.inbox.expect()
 	defer g.inbox.forget(reply)
-	message := nats.NewMsg(subject)
-	message.Data = body
-	message.Header.Set(events.HeaderReply, reply)
 	appending, cancel := g.bounded(ctx)
 	defer cancel()
-	ack, err := g.JetStream.PublishMsg(appending, message)
-	if err != nil {
+	sequence, err := g.broker.Log(events.StreamLedger).Append(appending, stream.Append{
+		Subject: subject, Header: nats.Header{events.HeaderReply: {reply}}, Data: body, Fence: fence,
+	})
+	switch {
+	case errors.Is(err, stream.ErrFenced):
+		return events.Decision{}, err
+	case err != nil:
 		g.Logger.Warn("command not acknowledged", "subject", subject, "err", err)
 		return events.Decision{}, unavailable("the ledger did not acknowledge the command; it may be stored all the same, and repeating the same request is safe")
 	}
-	return g.await(ctx, decided, ack.Sequence)
+	return g.await(ctx, decided, sequence)
 }
 
 func (g *Gateway) await(ctx context.Context, decided <-chan events.Decision, sequence uint64) (events.Decision, error) {

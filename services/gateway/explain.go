@@ -37,20 +37,30 @@ func (g *Gateway) explain(ctx context.Context, in *explainInput) (*explainOutput
 	}
 	ctx, cancel := context.WithTimeout(ctx, longTime)
 	defer cancel()
+	found, err := g.explainer().Explain(ctx, explain.Question{Source: in.Source, ID: in.ID, Account: in.Account}, g.progress(ctx))
+	if err != nil {
+		return nil, g.unexplained(err)
+	}
+	return &explainOutput{Body: *found}, nil
+}
+
+func (g *Gateway) explainer() explain.Explainer {
 	x := explain.Explainer{Ledger: g.ledger(), Logger: g.Logger}
 	if g.Analytics != nil {
 		x.Analytics = g.Analytics
 	}
-	found, err := x.Explain(ctx, explain.Question{Source: in.Source, ID: in.ID, Account: in.Account}, g.progress(ctx))
+	return x
+}
+
+// unexplained makes a problem of an event that is not found.
+func (g *Gateway) unexplained(err error) error {
 	var missing *explain.NotFoundError
 	switch {
 	case errors.As(err, &missing):
-		return nil, notFound("%s", missing.Error())
+		return notFound("%s", missing.Error())
 	case errors.Is(err, explain.ErrNeedsAccount):
 		g.Logger.Warn("event not explained", "err", err)
-		return nil, unavailable("%s", explain.ErrNeedsAccount.Error())
-	case err != nil:
-		return nil, err
+		return unavailable("%s", explain.ErrNeedsAccount.Error())
 	}
-	return &explainOutput{Body: *found}, nil
+	return err
 }

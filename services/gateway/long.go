@@ -24,7 +24,10 @@ const (
 )
 
 // longRoutes may take long.
-var longRoutes = map[string]bool{"GET " + routeExplain: true, "GET " + routeBalance: true, "POST " + routeSimulate: true}
+var longRoutes = map[string]bool{
+	"GET " + routeExplain: true, "GET " + routeBalance: true, "POST " + routeSimulate: true,
+	"POST " + routeVoid: true, "POST " + routeAmend: true,
+}
 
 type answerKey struct{}
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/explain"
 )
 
@@ -17,7 +19,7 @@ func (a *app) explainCommand() *cobra.Command {
 		Use: "explain --source SOURCE --id ID", Short: "Show what became of one usage event, and why", Args: cobra.NoArgs,
 		Long: `Show what one usage event cost and why: the rule, the arithmetic, the grants it
 drew from and what each had left. Or why it was refused and how to send it
-again; or that it still waits to be rated.`,
+again; or that it still waits to be rated; and what was corrected later.`,
 		Example: "  drawdown explain --source urn:drawdown:import:combined --id 2f1d6a8e0c5b4a7d9e3f8b1c6d0a5e72",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if source == "" || id == "" {
@@ -46,6 +48,9 @@ func (a *app) printExplanation(e explain.Explanation) {
 	switch {
 	case e.Charge != nil:
 		rows = append(rows, chargeRows(*e.Charge)...)
+		for i := range e.Corrections {
+			rows = append(rows, correctionRows(&e.Corrections[i])...)
+		}
 	case e.DeadLetter != nil:
 		d := e.DeadLetter
 		rows = append(rows, []any{"refused", when(d.RefusedAt)}, []any{"because", d.Reason + ": " + d.Detail},
@@ -61,7 +66,12 @@ func (a *app) printExplanation(e explain.Explanation) {
 // headline says in a sentence what became of an event.
 func headline(e explain.Explanation) string {
 	switch e.Status {
+	case explain.Void:
+		return fmt.Sprintf("Void: was charged %s credits to %s, which were taken back.\n", e.Charge.Amount, e.Event.Account)
 	case explain.Charged:
+		if e.ChargedNow != nil && *e.ChargedNow != e.Charge.Amount {
+			return fmt.Sprintf("Charged %s credits to %s, and amended to %s.\n", e.Charge.Amount, e.Event.Account, *e.ChargedNow)
+		}
 		return fmt.Sprintf("Charged %s credits to %s.\n", e.Charge.Amount, e.Event.Account)
 	case explain.NotCharged:
 		return fmt.Sprintf("Rated at %s credits and not charged to %s: %s.\n", e.Charge.Amount, e.Event.Account, e.Charge.Refused)
@@ -73,31 +83,65 @@ func headline(e explain.Explanation) string {
 
 func eventRows(e explain.Explained) [][]any {
 	rows := [][]any{{"event", e.ID + " of " + e.Source}}
+	if e.Account != "" {
+		rows = append(rows, []any{"account", e.Account})
+	}
+	rows = append(rows, dataRows(e.Data)...)
+	return append(rows, []any{"happened", when(e.Time)}, []any{"stored", fmt.Sprintf("%s, USAGE %d/%d", when(e.Usage.StoredAt), e.Usage.Sequence, e.Usage.Index)})
+}
+
+func dataRows(d events.UsageData) [][]any {
+	var rows [][]any
 	add := func(name, value string) {
 		if value != "" {
 			rows = append(rows, []any{name, value})
 		}
 	}
-	add("account", e.Account)
-	add("operation", e.Data.Operation)
-	if e.Data.Status > 0 {
-		add("status", fmt.Sprint(e.Data.Status))
+	add("operation", d.Operation)
+	if d.Status > 0 {
+		add("status", fmt.Sprint(d.Status))
 	}
-	add("project", e.Data.Project)
-	add("key", e.Data.Key)
+	add("project", d.Project)
+	add("key", d.Key)
 	var quantities, attributes []string
-	for name, quantity := range e.Data.Quantities {
+	for name, quantity := range d.Quantities {
 		quantities = append(quantities, name+"="+quantity.String())
 	}
-	for name, value := range e.Data.Attributes {
+	for name, value := range d.Attributes {
 		attributes = append(attributes, name+"="+value)
 	}
 	add("quantities", strings.Join(sorted(quantities), " "))
 	add("attributes", strings.Join(sorted(attributes), " "))
-	return append(rows, []any{"happened", when(e.Time)}, []any{"stored", fmt.Sprintf("%s, USAGE %d/%d", when(e.Usage.StoredAt), e.Usage.Sequence, e.Usage.Index)})
+	return rows
 }
 
-func chargeRows(c explain.Charge) [][]any {
+// correctionRows tell of one correction, behind an empty row.
+func correctionRows(c *explain.Correction) [][]any {
+	what := "void"
+	if c.Charge != nil {
+		what = fmt.Sprintf("charged %s", c.Charge.Amount)
+	}
+	rows := [][]any{{"", ""}, {"corrected", fmt.Sprintf("%s: %s", when(c.Ledger.RecordedAt), what)}}
+	if c.Refused != "" {
+		rows = append(rows, []any{"refused", c.Refused + ": nothing was changed"})
+	}
+	if c.Reason != "" {
+		rows = append(rows, []any{"because", c.Reason})
+	}
+	if c.Data != nil {
+		rows = append(rows, dataRows(*c.Data)...)
+	}
+	if c.Charge != nil {
+		rows = append(rows, costRows(c.Charge)...)
+	}
+	if c.Did != nil {
+		rows = append(rows, correctedRows(*c.Did)...)
+	}
+	return append(rows, standingRows(c.Before, c.After, c.Ledger)...)
+}
+
+// costRows say by which rule a charge came about, and how.
+func costRows(c *explain.Cost) [][]any {
 	rows := [][]any{{"rule", fmt.Sprintf("%s of rate card %s version %d", c.Rule, c.Card, c.Version)}}
 	for i, term := range c.Terms {
 		rows = append(rows, []any{first(i, "terms"), term})
@@ -109,16 +153,26 @@ func chargeRows(c explain.Charge) [][]any {
 	for i, t := range c.Tiers {
 		rows = append(rows, []any{first(i, "counted"), fmt.Sprintf("%s %s, after %s used since %s (%s)", t.Amount, t.Quantity, t.Before, when(t.Period), t.Part)})
 	}
+	return rows
+}
+
+func chargeRows(c explain.Charge) [][]any {
+	rows := costRows(&c.Cost)
 	for i, d := range c.Draws {
 		rows = append(rows, []any{first(i, "drawn from"), fmt.Sprintf("%s: %s, which left %s", d.Grant, d.Amount, d.Left)})
 	}
 	if c.Uncovered > 0 {
 		rows = append(rows, []any{"uncovered", fmt.Sprintf("%s, which no grant covered: overage", c.Uncovered)})
 	}
-	return append(rows,
-		[]any{"available", fmt.Sprintf("%s before, %s after", c.Before.Available, c.After.Available)},
-		[]any{"overage", fmt.Sprintf("%s before, %s after", c.Before.Overage, c.After.Overage)},
-		[]any{"ledger", fmt.Sprintf("sequence %d, entry %d; posting %d of the account; recorded %s", c.Ledger.Sequence, c.Ledger.Index, c.Ledger.Posting, when(c.Ledger.RecordedAt))})
+	return append(rows, standingRows(c.Before, c.After, c.Ledger)...)
+}
+
+func standingRows(before, after analytics.Standing, at explain.Place) [][]any {
+	return [][]any{
+		{"available", fmt.Sprintf("%s before, %s after", before.Available, after.Available)},
+		{"overage", fmt.Sprintf("%s before, %s after", before.Overage, after.Overage)},
+		{"ledger", fmt.Sprintf("sequence %d, entry %d; posting %d of the account; recorded %s", at.Sequence, at.Index, at.Posting, when(at.RecordedAt))},
+	}
 }
 
 // first is the label of the first of several rows.

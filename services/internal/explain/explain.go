@@ -1,6 +1,6 @@
 // Package explain tells what became of one usage event, and why: what it cost,
 // by which rule and arithmetic, from which grants, with what left; or why it was
-// refused; or that it is still on its way.
+// refused; or that it is still on its way; and what was corrected later.
 //
 // What it tells of a charge is the ledger's: ClickHouse says where the debit
 // stands, the LEDGER message there says what it is. Where ClickHouse is behind,
@@ -17,6 +17,7 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
+	"github.com/drawdown-credits/drawdown/services/internal/correction"
 	"github.com/drawdown-credits/drawdown/services/internal/past"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
@@ -27,6 +28,8 @@ type Status string
 // What becomes of a usage event.
 const (
 	Charged Status = "charged"
+	// Void is an event that was charged, and is no more.
+	Void Status = "void"
 	// NotCharged is a debit that the fold refused: it would have overflowed a
 	// total of the account.
 	NotCharged Status = "not_charged"
@@ -36,13 +39,25 @@ const (
 
 // Explanation is what became of one usage event.
 type Explanation struct {
-	Status Status `json:"status" doc:"charged, not_charged, refused or pending."`
+	Status Status `json:"status" doc:"charged, void, not_charged, refused or pending."`
 	// Event is the usage event as it came; of a refused one, what of it could be
 	// read.
-	Event      Explained `json:"event"`
-	Charge     *Charge   `json:"charge,omitempty" doc:"What it cost and why."`
-	DeadLetter *Refusal  `json:"deadletter,omitempty" doc:"Why it was refused, and how to send it again."`
-	Waiting    *Waiting  `json:"pending,omitempty" doc:"Where it waits to be rated."`
+	Event  Explained `json:"event"`
+	Charge *Charge   `json:"charge,omitempty" doc:"What it cost when it came, and why."`
+	// Corrections came later, in the order of the ledger; ChargedNow is what the
+	// event is charged after them.
+	Corrections []Correction    `json:"corrections,omitempty" doc:"What was corrected later, in order."`
+	ChargedNow  *events.Credits `json:"charged_now,omitempty" doc:"After all corrections; absent without any."`
+	DeadLetter  *Refusal        `json:"deadletter,omitempty" doc:"Why it was refused, and how to send it again."`
+	Waiting     *Waiting        `json:"pending,omitempty" doc:"Where it waits to be rated."`
+
+	charged correction.Event // what Charge tells of
+}
+
+// Charged returns the event that was charged, and its debit; ok is false when it
+// was not.
+func (e *Explanation) Charged() (event correction.Event, ok bool) {
+	return e.charged, e.Status == Charged || e.Status == Void
 }
 
 // Explained is a usage event, and where it stands in stream USAGE.
@@ -59,8 +74,8 @@ func eventOf(u events.Usage, at events.Position) Explained {
 	return Explained{Source: u.Source, ID: u.ID, Account: u.Account, Time: u.Time, Data: u.Data, Usage: at}
 }
 
-// Charge is what a usage event cost, and why.
-type Charge struct {
+// Cost is what a usage event costs, and why.
+type Cost struct {
 	Amount  events.Credits `json:"amount"`
 	Card    string         `json:"card"`
 	Version int            `json:"version"`
@@ -76,6 +91,11 @@ type Charge struct {
 	// Tiers are the counters that it moved: what the account had used before in
 	// its billing period decided the tier.
 	Tiers []events.Tier `json:"tiers,omitempty"`
+}
+
+// Charge is what a usage event cost when it came, and what paid it.
+type Charge struct {
+	Cost
 
 	Ledger Place `json:"ledger"`
 	// Draws are the grants it drew from, in order, and what each had left.
@@ -88,7 +108,7 @@ type Charge struct {
 	Refused string `json:"refused,omitzero"`
 }
 
-// Place is where a debit stands in the ledger.
+// Place is where a debit or a correction stands in the ledger.
 type Place struct {
 	Sequence   uint64    `json:"sequence"`       // of the LEDGER message
 	Index      int       `json:"index,omitzero"` // of the entry in it
@@ -152,6 +172,15 @@ type Explainer struct {
 // Explain answers q. Its error is a *NotFoundError when the event is nowhere,
 // and matches ErrNeedsAccount when too little answers to say so.
 func (x Explainer) Explain(ctx context.Context, q Question, progress past.Progress) (*Explanation, error) {
+	e, err := x.Find(ctx, q, progress)
+	if err != nil {
+		return nil, err
+	}
+	return e, x.correct(ctx, e, progress)
+}
+
+// Find answers q as Explain does, but for what was corrected later.
+func (x Explainer) Find(ctx context.Context, q Question, progress past.Progress) (*Explanation, error) {
 	known, down := x.lookUp(ctx, q)
 	if known != nil {
 		found, err := x.known(ctx, q, *known, progress)
@@ -294,8 +323,7 @@ func (x Explainer) folded(ctx context.Context, entry events.Entry, m stream.Mess
 	p, before := step.Posting, step.Before
 	c := Charge{
 		Ledger: Place{Sequence: m.Sequence, Index: index, Posting: p.Number}, Uncovered: p.Charged - p.Drawn, Refused: p.Refused,
-		Before: analytics.Standing{Available: before.Available, Held: before.Held, Overage: before.Overage, Remaining: before.Remaining},
-		After:  analytics.Standing{Available: p.Available, Held: p.Held, Overage: p.Overage, Remaining: p.Remaining},
+		Before: standingBefore(before), After: standingAfter(p),
 	}
 	for _, d := range p.Draws {
 		c.Draws = append(c.Draws, analytics.Draw{Grant: d.Grant, Amount: d.Amount, Left: d.Left})
@@ -307,14 +335,26 @@ func (x Explainer) folded(ctx context.Context, entry events.Entry, m stream.Mess
 func (x Explainer) explain(ctx context.Context, entry events.Entry, recorded time.Time, c Charge) (*Explanation, error) {
 	d := entry.Debit
 	c.Ledger.RecordedAt = recorded.UTC()
-	c.Amount, c.Card, c.Version, c.Rule = d.Amount, d.Card, d.Version, d.Rule
-	c.Arithmetic, c.Terms, c.Tiers = d.Arithmetic, Terms(d.Arithmetic), d.Tiers
-	if card, ok := x.card(ctx, d.Card, d.Version); ok {
-		c.Rounding, c.Definition = roundingOf(card), ruleOf(card, d.Rule)
-	}
+	c.Cost = x.cost(ctx, d)
 	status := Charged
 	if c.Refused != "" {
 		status = NotCharged
 	}
-	return &Explanation{Status: status, Event: eventOf(d.Usage(entry.Account), d.Position), Charge: &c}, nil
+	return &Explanation{
+		Status: status, Event: eventOf(d.Usage(entry.Account), d.Position), Charge: &c,
+		charged: correction.Event{
+			Account: entry.Account, Debit: *d, First: events.LedgerPlace{Sequence: c.Ledger.Sequence, Index: c.Ledger.Index, StoredAt: c.Ledger.RecordedAt},
+		},
+	}, nil
+}
+
+func (x Explainer) cost(ctx context.Context, d *events.Debit) Cost {
+	c := Cost{
+		Amount: d.Amount, Card: d.Card, Version: d.Version, Rule: d.Rule,
+		Arithmetic: d.Arithmetic, Terms: Terms(d.Arithmetic), Tiers: d.Tiers,
+	}
+	if card, ok := x.card(ctx, d.Card, d.Version); ok {
+		c.Rounding, c.Definition = roundingOf(card), ruleOf(card, d.Rule)
+	}
+	return c
 }
