@@ -140,8 +140,7 @@ func (s *story) fold(t *testing.T, out *strings.Builder, line string) {
 		out.WriteString("\n")
 	}
 	if c := d.Corrected; c != nil {
-		fmt.Fprintf(out, "  was %s, now %s: refilled %v, lost %v (%s expired, %s voided), owed %s, forgiven %s, drawn %v\n",
-			c.Was, c.Now, c.Refilled, c.Lost, c.Expired, c.Voided, c.Owed, c.Forgiven, c.Drawn)
+		fmt.Fprintf(out, "  was %s, now %s%s\n", c.Was, c.Now, renderCorrected(c))
 	}
 	if h := d.Hold; h != nil && d.Outcome != events.Applied {
 		fmt.Fprintf(out, "  %s\n", renderHold(*h))
@@ -149,6 +148,27 @@ func (s *story) fold(t *testing.T, out *strings.Builder, line string) {
 	if d.Version > 0 {
 		fmt.Fprintf(out, "  version %d\n", d.Version)
 	}
+}
+
+func renderCorrected(c *events.Corrected) string {
+	var text strings.Builder
+	for _, part := range []struct {
+		name   string
+		shares []events.GrantShare
+	}{{"refilled", c.Refilled}, {"lost", c.Lost}, {"drawn", c.Drawn}} {
+		for _, s := range part.shares {
+			fmt.Fprintf(&text, "; %s %s of %s, which has %s", part.name, s.Amount, s.Grant, s.Left)
+		}
+	}
+	for _, part := range []struct {
+		name   string
+		amount events.Credits
+	}{{"lost to expiry", c.Expired}, {"lost to voids", c.Voided}, {"owed no more", c.Owed}, {"forgiven before", c.Forgiven}} {
+		if part.amount != 0 {
+			fmt.Fprintf(&text, "; %s %s", part.amount, part.name)
+		}
+	}
+	return text.String()
 }
 
 func parseLine(t *testing.T, line string) (words []string, options map[string][]string) {
