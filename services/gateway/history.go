@@ -10,7 +10,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/explain"
 )
@@ -25,7 +24,7 @@ type Analytics interface {
 	// CountEvents counts the usage events of a span, and Events visits them,
 	// account by account.
 	CountEvents(ctx context.Context, s analytics.Span) (uint64, error)
-	Events(ctx context.Context, s analytics.Span, visit func(u events.Usage, charged events.Credits) error) error
+	Events(ctx context.Context, s analytics.Span, visit func(analytics.PastEvent) error) error
 	// Where the charge of a usage event stands.
 	explain.Analytics
 }

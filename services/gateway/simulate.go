@@ -14,6 +14,7 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
+	"github.com/drawdown-credits/drawdown/services/internal/charges"
 	"github.com/drawdown-credits/drawdown/services/internal/simulate"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
@@ -46,7 +47,7 @@ func (g *Gateway) simulateRoutes() {
 		OperationID: "simulate-ratecard", Method: http.MethodPost, Path: routeSimulate, Tags: []string{"Rate cards"},
 		Summary: "Say what past usage would have cost by another rate card",
 		Description: "In YAML or JSON. Nothing is written. By account and operation: what was charged, what would be, and the difference; who gains and loses most; " +
-			"and which events the card would refuse. From ClickHouse, or from the ledger when there is none. With the header Drawdown-Progress, interim answers (102) say how far it is.",
+			"and which events the card would refuse. From ClickHouse, or from the ledger when there is none or it does not answer. Void events are left out, and amended ones count as amended. With the header Drawdown-Progress, interim answers (102) say how far it is.",
 		RequestBody: g.body(map[string]any{"application/json": events.RateCard{}, "application/yaml": events.RateCard{}}),
 	}, g.simulate)
 }
@@ -112,8 +113,31 @@ func (g *Gateway) runSimulation(ctx context.Context, card events.RateCard, rate 
 			from = earliest(terms, in.Since)
 		}
 	}
+	return g.simulateFrom(ctx, c, in.Account, from)
+}
+
+// simulateFrom reads past usage from ClickHouse, or from the ledger when there is
+// none or it does not answer.
+func (g *Gateway) simulateFrom(ctx context.Context, c simulate.Config, account string, from time.Time) (simulate.Result, error) {
+	corrections, err := charges.ReadCorrections(ctx, g.chargesOf(account, from), nil)
+	if err != nil {
+		return simulate.Result{}, err
+	}
+	if g.Analytics != nil {
+		s := simulate.New(c)
+		through, err := g.clickHouseUsage(ctx, corrections, analytics.Span{Account: account, Since: from}, s.Add)
+		var unread *unreadError
+		if !errors.As(err, &unread) {
+			return resultOf(s, fromClickHouse, through, err)
+		}
+		g.Logger.Warn("past usage is read from the ledger", "err", unread)
+	}
 	s := simulate.New(c)
-	source, through, err := g.pastUsage(ctx, in.Account, from, s.Add)
+	through, err := g.ledgerUsage(ctx, corrections, from, s.Add)
+	return resultOf(s, fromLedger, through, err)
+}
+
+func resultOf(s *simulate.Simulation, source string, through uint64, err error) (simulate.Result, error) {
 	if err != nil {
 		return simulate.Result{}, err
 	}
@@ -133,65 +157,78 @@ func earliest(terms map[string]simulate.Terms, since time.Time) time.Time {
 	return from
 }
 
-// pastUsage reads usage from ClickHouse, or from the ledger when there is none,
-// and says through which ledger message.
-func (g *Gateway) pastUsage(ctx context.Context, account string, from time.Time, visit func(events.Usage, events.Credits) error) (source string, through uint64, err error) {
-	if g.Analytics == nil {
-		through, err = g.ledgerUsage(ctx, account, from, visit)
-		return fromLedger, through, err
+// unreadError reports that ClickHouse did not answer, which is nothing against
+// the usage it holds.
+type unreadError struct{ error }
+
+func (e *unreadError) Unwrap() error { return e.error }
+
+// chargesOf is where the ledger says what is charged for usage from a time on.
+func (g *Gateway) chargesOf(account string, from time.Time) charges.Config {
+	// No event is stored long before it happened, and its debit comes later.
+	c := charges.Config{Ledger: g.broker.Log(events.StreamLedger), Account: account, Since: from.Add(-g.MaxAhead)}
+	if account != "" {
+		partition := events.Partition(account, g.Streams.Partitions)
+		c.Partition = &partition
 	}
+	return c
+}
+
+// visitUsage is told of usage and what is charged for it now.
+type visitUsage func(events.Usage, events.Credits) error
+
+// clickHouseUsage reads usage from ClickHouse, with what corrections made of it,
+// and says through which ledger message.
+func (g *Gateway) clickHouseUsage(ctx context.Context, corrections *charges.Corrections, span analytics.Span, visit visitUsage) (through uint64, err error) {
 	done, total := uint64(0), uint64(0)
-	span := analytics.Span{Account: account, Since: from}
 	if span.Through, err = g.Analytics.ProjectedThrough(ctx); err == nil {
 		total, err = g.Analytics.CountEvents(ctx, span)
 	}
 	if err != nil {
-		g.Logger.Warn("past usage not read", "err", err)
-		return "", 0, unavailable("past usage is not available now: ClickHouse does not answer")
+		return 0, &unreadError{err}
 	}
 	tell := g.progress(ctx)
-	return fromClickHouse, span.Through, g.Analytics.Events(ctx, span, func(u events.Usage, charged events.Credits) error {
+	var failed error // what is not ClickHouse's fault
+	err = g.Analytics.Events(ctx, span, func(e analytics.PastEvent) error {
 		if done++; tell != nil {
 			tell(done, total)
 		}
-		return visit(u, charged)
+		var now *events.Debit
+		var corrected bool
+		if now, _, corrected, failed = corrections.Of(ctx, charges.Place{Sequence: e.Sequence, Index: e.Index}); failed != nil {
+			return failed
+		}
+		switch {
+		case !corrected:
+			failed = visit(e.Usage, e.Charged)
+		case now != nil:
+			failed = visit(now.Usage(e.Account), now.Amount)
+		}
+		return failed
 	})
+	if err != nil && failed == nil && ctx.Err() == nil {
+		return 0, &unreadError{err}
+	}
+	return span.Through, err
 }
 
-// ledgerUsage reads the usage that the ledger charges.
-func (g *Gateway) ledgerUsage(ctx context.Context, account string, from time.Time, visit func(events.Usage, events.Credits) error) (through uint64, err error) {
-	subject := "ledger.*." + string(events.WriterUsage)
-	if account != "" {
-		subject = events.LedgerSubject(events.Partition(account, g.Streams.Partitions), events.WriterUsage)
-	}
-	ledger := g.broker.Log(events.StreamLedger)
-	state, err := ledger.State(ctx)
+// ledgerUsage reads the usage that the ledger charges, and says through which of
+// its messages.
+func (g *Gateway) ledgerUsage(ctx context.Context, corrections *charges.Corrections, from time.Time, visit visitUsage) (through uint64, err error) {
+	state, err := g.broker.Log(events.StreamLedger).State(ctx)
 	if err != nil {
 		return 0, err
 	}
-	tell := g.progress(ctx)
-	// No event is stored long before it happened, and its debit comes later.
-	err = stream.Each(ctx, ledger, stream.From{Since: from.Add(-g.MaxAhead)}, func(m stream.Message) error {
-		if tell != nil {
-			tell(m.Sequence, state.Last)
+	tell := func(uint64) {}
+	if progress := g.progress(ctx); progress != nil {
+		tell = func(sequence uint64) { progress(sequence, state.Last) }
+	}
+	err = charges.Each(ctx, corrections, stream.From{Since: from.Add(-g.MaxAhead)}, tell, func(c charges.Charge) error {
+		if c.Now == nil || c.Debit.Time.Before(from) {
+			return nil
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		chunk, err := events.DecodeChunk(m.Data)
-		if err != nil {
-			return fmt.Errorf("read ledger message %d: %w", m.Sequence, err)
-		}
-		for _, e := range chunk.Entries {
-			if e.Debit == nil || e.Debit.Time.Before(from) || account != "" && e.Account != account {
-				continue
-			}
-			if err := visit(e.Debit.Usage(e.Account), e.Debit.Amount); err != nil {
-				return err
-			}
-		}
-		return nil
-	}, subject)
+		return visit(c.Now.Usage(c.Account), c.Now.Amount)
+	})
 	return state.Last, err
 }
 

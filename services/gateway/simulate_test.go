@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,7 +22,7 @@ func compile(card events.RateCard) (simulate.Rate, error) {
 	}
 	return func(u events.Usage, context simulate.Context) (simulate.Charge, error) {
 		c, err := compiled.Rate(u, rating.Context(context))
-		return simulate.Charge{Rule: c.Rule, Amount: c.Amount, Tiers: c.Tiers}, err
+		return simulate.Charge(c), err
 	}, nil
 }
 
@@ -91,7 +92,48 @@ func TestACardIsSimulatedOverPastUsageAndNothingIsWritten(t *testing.T) {
 	w.call("POST", "/v1/ratecards/other/simulate", dearerCard).want(422)
 	w.call("POST", "/v1/ratecards/default/simulate", "card: default\nrules: []\n").want(422)
 	down := w.beside(t, analyse(t, "clickhouse://127.0.0.1:1/none"))
-	down.call("POST", path, dearerCard).want(503)
+	if r := decode[simulate.Result](down.call("POST", path, dearerCard).want(200)); r.Source != "ledger" || r.Total != fromLedger.Total {
+		t.Errorf("while ClickHouse does not answer: %s %+v", r.Source, r.Total)
+	}
+
+	w.correct(bob, "4", func(events.Debit) *events.Debit { return nil })
+	w.correct("acme", "1", func(d events.Debit) *events.Debit {
+		d.Data.Quantities, d.Amount = map[string]events.Quantity{"tokens": events.WholeQuantity(3)}, events.Credit
+		return &d
+	})
+	for _, from := range []*world{w, bare} {
+		r := decode[simulate.Result](from.call("POST", path, dearerCard).want(200))
+		told := fmt.Sprintf("%d events from %s: %s → %s; %d refused", r.Events, r.Source, r.Total.Now, r.Total.Then, r.Refused.Events)
+		if want := "3 events from " + r.Source + ": 41.686666 → 81.593334; 0 refused"; told != want {
+			t.Errorf("after corrections: %s; want %s", told, want)
+		}
+	}
+}
+
+// correct appends a correction of an event that was never corrected.
+func (w *world) correct(account, id string, charge func(events.Debit) *events.Debit) {
+	w.t.Helper()
+	partition := events.Partition(account, partitions)
+	ledger, err := w.js.Stream(w.t.Context(), events.StreamLedger)
+	w.ok(err)
+	for sequence := uint64(1); ; sequence++ {
+		m, err := ledger.GetMsg(w.t.Context(), sequence)
+		w.ok(err)
+		chunk, err := events.DecodeChunk(m.Data)
+		w.ok(err)
+		i := slices.IndexFunc(chunk.Entries, func(e events.Entry) bool { return e.Debit != nil && e.Account == account && e.Debit.ID == id })
+		if i < 0 {
+			continue
+		}
+		was, at := chunk.Entries[i].Debit, events.LedgerPlace{Sequence: sequence, Index: i, StoredAt: m.Time}
+		body, err := events.EncodeChunk(events.Chunk{Entries: []events.Entry{{Kind: events.EntryCorrection, Account: account, Correction: &events.Correction{
+			Source: was.Source, ID: id, First: at, Corrects: at, Was: was, Now: charge(*was), Reason: "test",
+		}}}})
+		w.ok(err)
+		_, err = w.js.Publish(w.t.Context(), events.CorrectionSubject(partition, was.Source, id), body)
+		w.ok(err)
+		return
+	}
 }
 
 // neighbour is another account of the same partition.

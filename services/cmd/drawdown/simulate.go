@@ -24,7 +24,7 @@ func compileRateCard(card events.RateCard) (simulate.Rate, error) {
 	}
 	return func(u events.Usage, context simulate.Context) (simulate.Charge, error) {
 		c, err := compiled.Rate(u, rating.Context(context))
-		return simulate.Charge{Rule: c.Rule, Amount: c.Amount, Tiers: c.Tiers}, err
+		return simulate.Charge(c), err
 	}, nil
 }
 

@@ -214,9 +214,9 @@ func TestPastUsageIsReadAsItCame(t *testing.T) {
 	}
 	read := func(s analytics.Span) (all []string) {
 		t.Helper()
-		err := db.Events(t.Context(), s, func(u events.Usage, charged events.Credits) error {
+		err := db.Events(t.Context(), s, func(u analytics.PastEvent) error {
 			text, err := json.Marshal(u.Data)
-			all = append(all, fmt.Sprintf("%s %s of %s at %s: %s for %s", u.Source, u.ID, u.Account, u.Time.Format(time.RFC3339), text, charged))
+			all = append(all, fmt.Sprintf("%s %s of %s at %s: %s for %s", u.Source, u.ID, u.Account, u.Time.Format(time.RFC3339), text, u.Charged))
 			return err
 		})
 		if n, counted := db.CountEvents(t.Context(), s); err != nil || counted != nil || n != uint64(len(all)) {

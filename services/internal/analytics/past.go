@@ -35,37 +35,47 @@ func (db *DB) CountEvents(ctx context.Context, s Span) (uint64, error) {
 	return n, nil
 }
 
+// PastEvent is a usage event of the past.
+type PastEvent struct {
+	events.Usage
+	Charged events.Credits // by its debit
+	// Sequence and Index are where that stands in the ledger.
+	Sequence uint64
+	Index    int
+}
+
 // Events calls visit with the usage events of a span and what each cost: account
 // by account, each in the order of its events' own time. It ends early with the
 // error of visit.
-func (db *DB) Events(ctx context.Context, s Span, visit func(u events.Usage, charged events.Credits) error) error {
+func (db *DB) Events(ctx context.Context, s Span, visit func(PastEvent) error) error {
 	where, args := s.where()
 	rows, err := db.conn.Query(ctx, `SELECT source, id, account, time, operation, status, project, key,
 		arrayStringConcat(mapKeys(quantities), '\0'), arrayStringConcat(arrayMap(q -> toString(q), mapValues(quantities)), '\0'),
-		arrayStringConcat(mapKeys(attributes), '\0'), arrayStringConcat(mapValues(attributes), '\0'), amount_uc
+		arrayStringConcat(mapKeys(attributes), '\0'), arrayStringConcat(mapValues(attributes), '\0'), amount_uc, ledger_seq, entry_index
 		FROM usage_events `+where+" ORDER BY account, time, ledger_seq, entry_index", args...)
 	if err != nil {
 		return fmt.Errorf("read usage events: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var u events.Usage
+		var u PastEvent
 		var status uint16
 		var amount int64
+		var index uint32
 		// Lists with a zero byte between elements, which no event has: arrays take
 		// three times as long.
 		var names, values, keys, texts string
 		err := rows.Scan(&u.Source, &u.ID, &u.Account, &u.Time, &u.Data.Operation, &status, &u.Data.Project, &u.Data.Key,
-			&names, &values, &keys, &texts, &amount)
+			&names, &values, &keys, &texts, &amount, &u.Sequence, &index)
 		if err != nil {
 			return fmt.Errorf("read usage events: %w", err)
 		}
-		u.Data.Status = int(status)
+		u.Data.Status, u.Charged, u.Index = int(status), events.Credits(amount), int(index)
 		if u.Data.Quantities, err = quantities(names, values); err != nil {
 			return fmt.Errorf("read usage event %s of %s: %w", u.ID, u.Source, err)
 		}
 		u.Data.Attributes = pairs(keys, texts)
-		if err := visit(u, events.Credits(amount)); err != nil {
+		if err := visit(u); err != nil {
 			return err
 		}
 	}

@@ -27,7 +27,7 @@ func BenchmarkSimulation(b *testing.B) {
 	}
 	rate := func(u events.Usage, context simulate.Context) (simulate.Charge, error) {
 		c, err := compiled.Rate(u, rating.Context(context))
-		return simulate.Charge{Rule: c.Rule, Amount: c.Amount, Tiers: c.Tiers}, err
+		return simulate.Charge(c), err
 	}
 	var usage []events.Usage
 	for i := range 10_000 {

@@ -24,16 +24,16 @@ type Context struct {
 	Used func(events.Counter) (events.Total, error)
 }
 
-// Charge is what one usage event costs by the candidate, and what that adds to
+// Charge is what one usage event costs by a card and why, and what that adds to
 // counters.
 type Charge struct {
-	Rule   string
-	Amount events.Credits
-	Tiers  []events.Tier
+	Amount     events.Credits
+	Rule       string
+	Arithmetic string
+	Tiers      []events.Tier
 }
 
-// Rate rates one usage event by the candidate. Its error says why it would be
-// refused.
+// Rate rates one usage event by a card. Its error says why it would be refused.
 type Rate func(events.Usage, Context) (Charge, error)
 
 // Config says what to simulate.
