@@ -1,9 +1,9 @@
 package condition
 
 import (
+	"errors"
 	"fmt"
 	"strings"
-	_ "time/tzdata" // for time.getHours("Europe/Berlin") on machines without zones
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -81,7 +81,12 @@ func compile(source string, estimateMax, runMax uint64) (*Condition, error) {
 	if cost.Max > estimateMax {
 		return nil, &Error{1, 1, fmt.Sprintf("found a condition that may cost %d; expected at most %d: compare less text, or loop over less", cost.Max, estimateMax)}
 	}
-	program, err := env.Program(compiled, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(runMax))
+	program, err := env.Program(compiled, cel.CustomDecoratorV2(constants{compiled.NativeRep().SourceInfo()}.fold),
+		cel.EvalOptions(cel.OptOptimize), cel.CostLimit(runMax))
+	var refused *Error
+	if errors.As(err, &refused) {
+		return nil, refused
+	}
 	if err != nil {
 		return nil, &Error{1, 1, fmt.Sprintf("found %v; expected %s", err, aCondition)}
 	}

@@ -10,7 +10,10 @@
 // whether it is there, "name" in attributes and has(attributes.name) tell.
 // attributes and quantities are read value by value and never as a whole.
 //
-// What does not compile, is not bool, or might cost too much is refused by
-// Compile. What fails for one event is an error of Holds, and neither true nor
-// false.
+// What does not compile, is not bool, fails for every event, or might cost too
+// much is refused by Compile. What fails for one event is an error of Holds, and
+// neither true nor false.
+//
+// Asking reads no file: a zone is read when it is first named, by Compile where
+// its name is constant.
 package condition

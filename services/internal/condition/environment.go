@@ -19,7 +19,7 @@ const (
 
 // environment declares the variables and functions of all conditions.
 var environment = sync.OnceValues(func() (*cel.Env, error) {
-	return cel.NewEnv(
+	return cel.NewEnv(append(inZones(),
 		cel.Variable("operation", cel.StringType),
 		cel.Variable("status", cel.IntType),
 		cel.Variable("project", cel.StringType),
@@ -34,7 +34,7 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserExpressionSizeLimit(MaxBytes),
 		cel.ParserRecursionLimit(nestingMax),
 		cel.ExpressionNodeLimit(nodesMax),
-	)
+	)...)
 })
 
 // sizes tells CEL's estimate how large the variables can be.
