@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,15 +15,8 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/config"
 )
 
-// errUsage marks a mistake in how a command was called.
-var errUsage = errors.New("usage")
-
 // errReported marks a failure that the command has already told of.
 var errReported = errors.New("reported")
-
-func usageError(format string, v ...any) error {
-	return fmt.Errorf("%s (%w)", fmt.Sprintf(format, v...), errUsage)
-}
 
 // app is what every command works with.
 type app struct {
@@ -81,6 +75,9 @@ runs low or out.`,
 	} {
 		for _, command := range commands {
 			command.GroupID = group
+			if group == "run" {
+				command.Long = cmp.Or(command.Long, command.Short+".") + moreSettings
+			}
 			root.AddCommand(command)
 		}
 	}
@@ -90,14 +87,17 @@ runs low or out.`,
 		&cobra.Group{ID: "care", Title: "Operate:"},
 	)
 	hideSettings(root)
+	explainMistakes(root)
 	return root, nil
 }
 
-// hideSettings keeps the flags of all settings out of each command's help but
-// those of the run group; `drawdown config` lists them.
+// hideSettings keeps the flags of most settings out of every command's help;
+// `drawdown config` lists them.
 func hideSettings(root *cobra.Command) {
 	root.PersistentFlags().VisitAll(func(flag *pflag.Flag) { flag.Hidden = !alwaysShown[flag.Name] })
 }
+
+const moreSettings = "\n\nPorts, addresses and all other settings are flags too, such as --http-addr:\nsee drawdown config for the rest."
 
 var alwaysShown = map[string]bool{"output": true, "data": true, "url": true}
 

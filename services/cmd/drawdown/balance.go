@@ -21,13 +21,16 @@ func (a *app) balanceCommand() *cobra.Command {
 		Example: "  drawdown balance acme\n  drawdown balance acme --at 2026-11-01T12:00:00Z\n  drawdown balance acme --sequence 1234",
 		RunE: func(c *cobra.Command, args []string) error {
 			query := url.Values{}
+			if at != "" && c.Flags().Changed("sequence") {
+				return usageError("found --at and --sequence; expected one of them")
+			}
 			if at != "" {
 				if _, err := time.Parse(time.RFC3339, at); err != nil {
 					return usageError("--at %q: expected a time such as 2026-11-01T12:00:00Z", at)
 				}
 				query.Set("at", at)
 			}
-			if sequence > 0 {
+			if c.Flags().Changed("sequence") {
 				query.Set("sequence", strconv.FormatUint(sequence, 10))
 			}
 			call := a.short
@@ -44,7 +47,6 @@ func (a *app) balanceCommand() *cobra.Command {
 	}
 	command.Flags().StringVar(&at, "at", "", "as published at this time of the past")
 	command.Flags().Uint64Var(&sequence, "sequence", 0, "as published behind this ledger sequence")
-	command.MarkFlagsMutuallyExclusive("at", "sequence")
 	return command
 }
 

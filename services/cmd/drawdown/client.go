@@ -56,10 +56,14 @@ func (a *app) gatewayURL() string {
 
 // problem is an RFC 9457 answer.
 type problem struct {
-	Title  string            `json:"title"`
-	Status int               `json:"status"`
-	Detail string            `json:"detail"`
-	Errors []json.RawMessage `json:"errors"`
+	Title    string            `json:"title"`
+	Status   int               `json:"status"`
+	Detail   string            `json:"detail"`
+	Errors   []json.RawMessage `json:"errors"`
+	ResetsAt time.Time         `json:"resets_at"` // of status 402, as is TopUp
+	TopUp    string            `json:"top_up"`
+
+	body []byte // as it came
 }
 
 // Error says what the gateway said, with every fault on a line of its own.
@@ -67,6 +71,12 @@ func (p *problem) Error() string {
 	text := p.Detail
 	if text == "" {
 		text = p.Title
+	}
+	if !p.ResetsAt.IsZero() {
+		text += ", until " + when(p.ResetsAt)
+	}
+	if p.TopUp == "pending" {
+		text += "; a top-up is pending"
 	}
 	for _, fault := range p.Errors {
 		if line := faultLine(fault); !strings.HasSuffix(p.Detail, line) { // one fault is often all there is to say
@@ -160,7 +170,7 @@ func asProblem(answer *http.Response, text []byte) error {
 	if json.Unmarshal(text, p) != nil || p.Title == "" && p.Detail == "" {
 		return fmt.Errorf("%s %s: %s", answer.Request.Method, answer.Request.URL.Path, answer.Status)
 	}
-	p.Status = answer.StatusCode
+	p.Status, p.body = answer.StatusCode, text
 	if p.Status == http.StatusUnauthorized {
 		p.Detail = strings.TrimSuffix(p.Detail, ".") + "; set DRAWDOWN_API_KEY, or name the data folder with --data"
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,33 +25,31 @@ const (
 func main() {
 	engine.MaybeChild() // does not return in the process that hosts ClickHouse
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:])
+	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
 // run executes one command line and returns its exit status.
-func run(ctx context.Context, args []string) int {
-	a := &app{out: os.Stdout, errs: os.Stderr}
+func run(ctx context.Context, args []string, out, errs io.Writer) int {
+	a := &app{out: out, errs: errs}
 	root, err := a.root()
 	if err != nil {
-		fmt.Fprintln(a.errs, "drawdown:", err)
+		fmt.Fprintln(errs, "drawdown:", err)
 		return exitUsage
 	}
 	root.SetArgs(args)
-	err = root.ExecuteContext(ctx)
+	command, err := root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return exitOK
-	case !a.started:
-		fmt.Fprintf(a.errs, "drawdown: %v\nSee drawdown --help.\n", err)
-		return exitUsage
-	case errors.Is(err, errUsage):
-		fmt.Fprintln(a.errs, "drawdown:", err)
+	case !a.started || isMistake(err):
+		fmt.Fprintf(errs, "drawdown: %v\nSee %s --help.\n", err, command.CommandPath())
 		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFailed
 	}
-	fmt.Fprintln(a.errs, "drawdown:", err)
+	a.showProblem(err)
+	fmt.Fprintln(errs, "drawdown:", err)
 	return exitFailed
 }

@@ -16,15 +16,6 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 )
 
-// parent makes a command that only groups others.
-func parent(use, short string, commands ...*cobra.Command) *cobra.Command {
-	command := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs, RunE: func(c *cobra.Command, args []string) error {
-		return usageError("expected a subcommand; see drawdown %s --help", c.Name())
-	}}
-	command.AddCommand(commands...)
-	return command
-}
-
 // document reads the file a command names, or standard input for "-".
 func document(name string) ([]byte, error) {
 	if name == "-" {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,6 +19,14 @@ func (a *app) show(answer []byte, text func()) error {
 	}
 	_, err := fmt.Fprintln(a.out, string(trimNewline(answer)))
 	return err
+}
+
+// showProblem prints for machines what the gateway said, if err is that.
+func (a *app) showProblem(err error) {
+	var p *problem
+	if a.format == "json" && errors.As(err, &p) {
+		fmt.Fprintln(a.out, string(trimNewline(p.body)))
+	}
 }
 
 // showValue prints a value that no HTTP call answered with.

@@ -18,16 +18,7 @@ import (
 )
 
 func (a *app) rebuildCommand() *cobra.Command {
-	command := &cobra.Command{
-		Use: "rebuild", Short: "Make balances or ClickHouse anew from the ledger, beside live traffic", Args: cobra.NoArgs,
-		Long: `Make a projection anew from the first entry of the ledger on, while everything
-goes on. Both say what they found wrong; when nothing was, nothing changes.
-
-  balances    every value that is not as the ledger says is replaced
-  clickhouse  all tables are filled beside the old ones and then exchanged`,
-		Example: "  drawdown rebuild balances\n  drawdown rebuild clickhouse -o json",
-	}
-	command.AddCommand(
+	command := parent("rebuild", "Make balances or ClickHouse anew from the ledger, beside live traffic",
 		&cobra.Command{
 			Use: "balances", Short: "Make the buckets of balances and of the catalog anew", Args: cobra.NoArgs,
 			Example: "  drawdown rebuild balances",
@@ -39,6 +30,11 @@ goes on. Both say what they found wrong; when nothing was, nothing changes.
 			RunE:    func(c *cobra.Command, _ []string) error { return a.rebuildClickHouse(c.Context()) },
 		},
 	)
+	command.Long = `Make a projection anew from the first entry of the ledger on, while everything
+goes on. Both say what they found wrong; when nothing was, nothing changes.
+
+  balances    every value that is not as the ledger says is replaced
+  clickhouse  all tables are filled beside the old ones and then exchanged`
 	return command
 }
 
