@@ -75,6 +75,7 @@ func (l *leg) run(ctx context.Context) (*legReport, error) {
 	if err := l.settle(ctx, w, start, journalPath, r); err != nil {
 		return nil, err
 	}
+	r.checkHolds()
 	r.Seconds.Settle = seconds(settling)
 	r.Seconds.All = seconds(began)
 	r.finish(w)
@@ -106,6 +107,9 @@ func (l *leg) produce(ctx context.Context, w *world, gateway *workload.Gateway, 
 		return err
 	}
 	gate := workload.NewGate(0)
+	commander := workload.Commander{Gateway: gateway, Journal: log}
+	commander.Prepare(ctx, l.plan(start))
+	commander.Fund(ctx, l.arenas())
 	faults := schedule.Make(schedule.Config{
 		Seed: l.Seed, Faults: l.Faults, Events: l.Events, Pace: l.Pace, Of: l.Of,
 		Topology: schedule.Topology{Nodes: l.Nodes, Services: l.Counts},
@@ -114,6 +118,9 @@ func (l *leg) produce(ctx context.Context, w *world, gateway *workload.Gateway, 
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	if err := l.startProducers(ctx, group, w, gateway, start, gate, log, r); err != nil {
+		return err
+	}
+	if err := l.startCommanders(ctx, group, w, commander, l.plan(start), gate, r); err != nil {
 		return err
 	}
 	group.Go(func() error { return l.inflictAll(ctx, w, gate, faults, r) })
@@ -137,14 +144,14 @@ const (
 	postsMax   = 60_000
 )
 
-// startProducers starts the producers, each with its share, and the granters.
+// startProducers starts the producers, each with its share.
 func (l *leg) startProducers(ctx context.Context, group *errgroup.Group, w *world, gateway *workload.Gateway, start time.Time,
 	gate *workload.Gate, log *journal.Writer, r *legReport) error {
 	js, err := w.connect(natsURLOf(w.producers))
 	if err != nil {
 		return err
 	}
-	plan := workload.Plan{Seed: l.Seed, Start: start, Accounts: l.Accounts, Partitions: l.Partitions}
+	plan := l.plan(start)
 	singles, posts := min(l.Events/10, singlesMax), min(l.Events/12, postsMax)
 	batches := (l.Events - singles - posts) / 2
 	shares := []struct {
@@ -164,12 +171,38 @@ func (l *leg) startProducers(ctx context.Context, group *errgroup.Group, w *worl
 		}
 		group.Go(func() error { return p.Run(ctx) })
 	}
+	return nil
+}
+
+func (l *leg) plan(start time.Time) workload.Plan {
+	return workload.Plan{Seed: l.Seed, Start: start, Accounts: l.Accounts, Partitions: l.Partitions}
+}
+
+// holds is how many requests about holds there are in all.
+func (l *leg) holds() int { return min(max(l.Events/100, 600), 20_000) }
+
+// arenas is how many accounts holders race on, at most.
+func (l *leg) arenas() int { return 10 + l.holds()/20 }
+
+// startCommanders starts those who give commands beside the producers.
+func (l *leg) startCommanders(ctx context.Context, group *errgroup.Group, w *world, c workload.Commander, plan workload.Plan, gate *workload.Gate, r *legReport) error {
+	over := l.Events * 9 / 10
 	for number := range 2 {
-		g := &workload.Granter{
-			Number: number, Plan: plan, Commands: min(max(l.Events/400, 50), 5000), Events: l.Events * 9 / 10,
-			Gate: gate, Gateway: gateway, Journal: log,
-		}
+		g := &workload.Granter{Number: number, Plan: plan, Commands: min(max(l.Events/400, 50), 5000), Events: over, Gate: gate, Commander: c}
 		group.Go(func() error { return g.Run(ctx) })
+	}
+	arena := &workload.Arena{Accounts: l.arenas(), History: &r.holds}
+	for number := range workload.Holders {
+		h := &workload.Holder{
+			Number: number, Plan: plan, Commands: l.holds() / workload.Holders, Events: over, Gate: gate, Arena: arena, Commander: c,
+		}
+		if number%2 == 1 {
+			var err error
+			if h.NATS, err = w.dial(natsURLOf(w.producers)); err != nil {
+				return err
+			}
+		}
+		group.Go(func() error { return h.Run(ctx) })
 	}
 	return nil
 }

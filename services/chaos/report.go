@@ -14,6 +14,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/chaos/oracle"
 	"github.com/drawdown-credits/drawdown/services/chaos/schedule"
 	"github.com/drawdown-credits/drawdown/services/chaos/workload"
+	"github.com/drawdown-credits/drawdown/services/internal/holdcheck"
 )
 
 // report is what a run prints.
@@ -45,8 +46,15 @@ type legReport struct {
 		All     float64 `json:"all"`
 	} `json:"seconds"`
 	Audit *oracle.Report `json:"audit"`
+	Holds struct {
+		Requests  int      `json:"requests"`
+		Unheard   int      `json:"answers_not_heard"`
+		Illegal   []string `json:"accounts_not_linearizable,omitempty"`
+		Undecided []string `json:"accounts_not_decided_in_time,omitempty"`
+	} `json:"holds"`
 
 	mu        sync.Mutex
+	holds     holdcheck.History
 	counts    workload.Counts
 	began     time.Time
 	underWay  map[int]schedule.Fault
@@ -68,6 +76,7 @@ func newLegReport(l *leg, w *world) *legReport {
 			l.Nodes, l.Counts["rater"], l.Counts["projector"], l.Counts["enforcer"], l.Counts["gateway"]),
 		Disk:   "no file system of its own; a full disk is a refusal to grow files (RLIMIT_FSIZE)",
 		Faults: map[schedule.Kind]int{}, EndedBy: map[string]string{}, Recoveries: map[string]recoveryTimes{},
+		holds: holdcheck.History{Funds: workload.HoldFunds},
 		began: time.Now(), underWay: map[int]schedule.Fault{}, durations: map[string][]time.Duration{},
 	}
 	if w.nodes[0].disk != nil {
@@ -128,6 +137,18 @@ func (r *legReport) state() string {
 	return fmt.Sprintf("%d faults done; now: %s", r.FaultCount, strings.Join(now, ", "))
 }
 
+// holdsMax is how long the check of all holds may take. What is not decided by
+// then is reported, and no difference.
+const holdsMax = time.Minute
+
+// checkHolds looks for an order of the requests about holds that explains what
+// was answered.
+func (r *legReport) checkHolds() {
+	r.Holds.Requests, r.Holds.Unheard = r.holds.Len()
+	r.Holds.Illegal, r.Holds.Undecided = r.holds.Check(holdsMax)
+	r.Audit.Unexplained(r.Holds.Illegal)
+}
+
 // finish collects what is known at the end.
 func (r *legReport) finish(w *world) {
 	r.mu.Lock()
@@ -158,8 +179,10 @@ func (r *report) print(out io.Writer) {
 		fmt.Fprintf(out, "\n%s (disk: %s)\n", l.Topology, l.Disk)
 		fmt.Fprintf(out, "  events      %d sent in %d messages, %d retries; %d messages stored\n", l.Sent, l.Messages, l.Retries, a.Stored)
 		fmt.Fprintf(out, "              %d accepted, %d charged, %d duplicates, %d refused, %d dead letters\n", a.Events, a.Charged, a.Duplicates, a.Refused, a.DeadLetters)
-		fmt.Fprintf(out, "  credits     %s micro-credits charged to %d accounts; %d grants; %d ticks\n", a.Charge, a.Accounts, a.Grants, a.Ticks)
-		fmt.Fprintf(out, "  signals     %d, of which %d exhausted\n", a.Signals, a.Exhausted)
+		fmt.Fprintf(out, "  credits     %s micro-credits charged to %d accounts; %d ticks\n", a.Charge, a.Accounts, a.Ticks)
+		fmt.Fprintf(out, "  commands    %d given, %d answered; holds of %d requests, %d answers not heard, in an order that explains them; %d accounts not decided in time\n",
+			a.Commands, a.Answers, l.Holds.Requests, l.Holds.Unheard, len(l.Holds.Undecided))
+		fmt.Fprintf(out, "  signals     %d, of which %d exhausted, %d of budgets\n", a.Signals, a.Exhausted, a.Budgets)
 		fmt.Fprintf(out, "  faults      %d:", l.FaultCount)
 		for _, kind := range slices.Sorted(maps.Keys(l.Faults)) {
 			fmt.Fprintf(out, " %d %s,", l.Faults[kind], kind)

@@ -175,7 +175,7 @@ func (w *world) applyCard(ctx context.Context, g *workload.Gateway, card string,
 	header := map[string]string{"Content-Type": "application/json"}
 	done := func(method, path, body string) func() bool {
 		return func() bool {
-			status, err := g.Do(ctx, method, path, header, []byte(body))
+			status, _, err := g.Do(ctx, method, path, header, []byte(body))
 			return err == nil && (status == http.StatusOK || status == http.StatusCreated)
 		}
 	}

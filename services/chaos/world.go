@@ -250,17 +250,25 @@ func natsURLOf(proxies []*proxy.Proxy) string {
 
 // connect opens a connection of the harness, directly or through proxies.
 func (w *world) connect(url string) (jetstream.JetStream, error) {
+	nc, err := w.dial(url)
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	return js, nil
+}
+
+func (w *world) dial(url string) (*nats.Conn, error) {
 	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond), nats.RetryOnFailedConnect(true),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // its default prints every cut
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	w.closers = append(w.closers, nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, fmt.Errorf("open JetStream: %w", err)
-	}
-	return js, nil
+	return nc, nil
 }
 
 // direct is the URL of all nodes without proxies.

@@ -92,7 +92,7 @@ func (s standing) period(at time.Time) time.Time {
 // since.
 func (w *world) standings(account string, from, to time.Time) []standing {
 	now, during := standing{}, map[standing]bool{}
-	lengths := map[string]time.Duration{"minute": time.Minute, "owing": 2 * time.Minute}
+	lengths := map[string]time.Duration{"minute": time.Minute, "owing": 90 * time.Second}
 	for _, m := range w.server.History("KV_" + events.BucketCatalog) {
 		if m.Time.After(to) {
 			break

@@ -20,7 +20,7 @@ func (l *load) begin() {
 		Budgets: []events.Budget{{Scope: "project:*", Limit: 3 * events.Credit, Per: "PT1M"}, {Scope: "key:k1", Limit: 2 * events.Credit, Per: "period"}},
 	}}})
 	l.append(events.Entry{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "owing", Terms: events.Terms{
-		Period: "PT2M", Grant: &events.PlanGrant{Amount: events.MustCredits("5"), Rollover: &events.Rollover{Min: events.Credit, Max: 3 * events.Credit}},
+		Period: "PT90S", Grant: &events.PlanGrant{Amount: events.MustCredits("5"), Rollover: &events.Rollover{Min: events.Credit, Max: 3 * events.Credit}},
 		Overage: events.OverageSoft, OverageLimit: new(2 * events.Credit), PreserveOverage: new(true), Thresholds: []string{"50%", "1"},
 		Budgets:     []events.Budget{{Scope: "size:*", Limit: 4 * events.Credit, Per: "PT1M"}, {Scope: "project:*", Limit: 5 * events.Credit, Per: "PT1M"}},
 		CaptureMore: new(true),

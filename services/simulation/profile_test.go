@@ -37,7 +37,7 @@ func newProfile(rng *rand.Rand) profile {
 	return profile{
 		lose: sometimes(15), mute: sometimes(15), refuse: sometimes(25), late: 1 + rng.IntN(3), slow: sometimes(4),
 		crash: sometimes(40), restart: sometimes(60), cut: sometimes(60), powerCut: sometimes(150), pause: sometimes(60), handover: sometimes(60),
-		leap: sometimes(50), time: 5 + rng.IntN(30), publishing: 3 + rng.IntN(30),
+		leap: sometimes(30), time: 5 + rng.IntN(30), publishing: 3 + rng.IntN(30),
 		batchRows: 1 + rng.IntN(20), snapshots: 1 + rng.IntN(40),
 	}
 }

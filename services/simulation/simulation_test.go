@@ -104,6 +104,7 @@ func (all *tally) report(t *testing.T) {
 		events.CodeUnratable, "entry grant", "entry void", "entry tick", "entry account", "entry hold", "entry capture", "entry release", "entry adjust",
 		"signal low", "signal exhausted", "signal restored", "signal overage_started", "signal budget_exceeded", "signal budget_restored",
 		"hold applied", "hold unchanged", "hold insufficient", "hold conflict", "capture expired", "capture applied", "capture captured", "release applied", "adjust applied", "adjust conflict",
+		"posting expire", "posting activate", "posting period", "posting rollover", "posting recur", "posting forgive", "posting change", "posting hold_expire",
 		"rows of ledger", "rows of usage_events", "rows of signals", "snapshots", "answers",
 	} {
 		if all.seen[kind] == 0 {

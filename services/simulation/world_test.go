@@ -12,6 +12,7 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/chaos/oracle/books"
 	"github.com/drawdown-credits/drawdown/services/internal/simulated"
+	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
 )
 
 const (
@@ -138,7 +139,8 @@ func (w *world) chance(oneIn int) bool { return oneIn > 0 && w.rng.IntN(oneIn) =
 func pick[T any](w *world, of []T) T { return of[w.rng.IntN(len(of))] }
 
 // heal ends the faults, lets everything happen and returns what is wrong then,
-// or never comes right.
+// or never comes right. Once all is well some more time passes, which ends periods
+// and holds of accounts that nobody uses any more.
 func (w *world) heal() string {
 	w.say("the faults end")
 	for _, in := range w.instances {
@@ -151,7 +153,7 @@ func (w *world) heal() string {
 	}
 	deadline := time.Now().Add(healMax)
 	const confirmations = 3 // the audit must go on passing
-	passed := 0
+	passed, idle := 0, time.Duration(w.rng.IntN(100))*time.Second
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		w.settle()
 		wrong := w.audit()
@@ -159,6 +161,12 @@ func (w *world) heal() string {
 			passed = 0
 		}
 		switch {
+		case passed == 1 && idle > 0:
+			w.say("nobody does anything for %s", idle)
+			deadline = deadline.Add(idle)
+			w.wait(idle)
+			idle = 0
+			continue
 		case passed >= confirmations:
 			return ""
 		case time.Now().After(deadline):
@@ -231,6 +239,9 @@ func (w *world) count() {
 	}
 	for _, d := range w.decided {
 		w.seen[d]++
+	}
+	for _, r := range w.database.tables[clickhouse.TableLedger].rows {
+		w.seen["posting "+r.Kind]++
 	}
 	for name, t := range w.database.tables {
 		w.seen["rows of "+string(name)] += len(t.rows)

@@ -76,14 +76,34 @@ type Grant struct {
 	Priority int
 	Begins   int64 // microseconds; 0 for at once
 	Ends     int64 // microseconds; 0 for never
+	Minutes  int64 // of its recurrence; 0 for none
 }
 
-// Answer is the definite answer to a command.
-type Answer struct {
-	Void    bool // of a void, else of a grant
+// Command is any other command: account, plan, hold, capture, release or adjust.
+type Command struct {
+	Kind    string
+	Account string // the plan, of kind plan
+	ID      string // of the hold or the adjustment
+	Amount  int64  // micro-credits
+}
+
+// Settings are what an account lives by from its first event on.
+type Settings struct {
 	Account string
-	Grant   string
-	Status  int
+	Plan    string
+	Started int64 // microseconds
+}
+
+// Answer is the definite answer to a command, as far as it was one.
+type Answer struct {
+	Kind     string
+	Account  string
+	ID       string // of the grant, hold or adjustment
+	Status   int
+	Sequence uint64 // of the command in LEDGER; 0 when the answer does not say
+	Outcome  string // applied, unchanged, or the code of a refusal
+	// Available and Held are the account's behind the command, in micro-credits.
+	Available, Held int64
 }
 
 // HashOf is the hash that stands for a body.
@@ -110,7 +130,7 @@ func Create(path string) (*Writer, error) {
 	return &Writer{file: file, out: bufio.NewWriterSize(file, 1<<20)}, nil
 }
 
-// Write appends records: Event, Bad, Message, Ack, Post, Grant or Answer.
+// Write appends records, each of a type of this package.
 func (w *Writer) Write(records ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -163,13 +183,14 @@ func encode(b []byte, record any) []byte {
 		return b
 	case Grant:
 		b = words(append(b, 'g'), r.Account, r.ID)
-		return numbers(b, r.Amount, int64(r.Priority), r.Begins, r.Ends)
+		return numbers(b, r.Amount, int64(r.Priority), r.Begins, r.Ends, r.Minutes)
+	case Command:
+		return numbers(words(append(b, 'c'), r.Kind, r.Account, r.ID), r.Amount)
+	case Settings:
+		return numbers(words(append(b, 's'), r.Account, r.Plan), r.Started)
 	case Answer:
-		kind := byte('G')
-		if r.Void {
-			kind = 'V'
-		}
-		return numbers(words(append(b, kind), r.Account, r.Grant), int64(r.Status))
+		b = numbers(words(append(b, 'A'), r.Kind, r.Account, r.ID), int64(r.Status), int64(r.Sequence))
+		return numbers(words(b, r.Outcome), r.Available, r.Held)
 	}
 	panic(fmt.Sprintf("journal: no record of type %T", record))
 }

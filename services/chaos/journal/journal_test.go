@@ -16,9 +16,12 @@ func TestEveryRecordIsReadAsItWasWritten(t *testing.T) {
 		journal.Message{Producer: 1, Hash: journal.HashOf([]byte("body")), Subject: "usage.batch.3", Items: []journal.Item{{2, 10}, {3, 11}}},
 		journal.Ack{Hash: 0xfeed, Sequence: 99},
 		journal.Post{Producer: 1, Status: 202, Numbers: []int{2, 3}},
-		journal.Grant{Account: "a", ID: "g-1", Amount: 7, Priority: 100, Begins: 1, Ends: 2},
-		journal.Answer{Account: "a", Grant: "g-1", Status: 201},
-		journal.Answer{Void: true, Account: "a", Grant: "g-1", Status: 409},
+		journal.Grant{Account: "a", ID: "g-1", Amount: 7, Priority: 100, Begins: 1, Ends: 2, Minutes: 3},
+		journal.Command{Kind: "hold", Account: "a", ID: "h-1", Amount: -7},
+		journal.Command{Kind: "plan", Account: "pro"},
+		journal.Settings{Account: "a", Plan: "pro", Started: 5},
+		journal.Answer{Kind: "hold", Account: "a", ID: "h-1", Status: 201, Sequence: 9, Outcome: "applied", Available: 1, Held: 2},
+		journal.Answer{Kind: "void", Account: "a", ID: "g-1", Status: 409},
 	}
 	path := filepath.Join(t.TempDir(), "journal")
 	w, err := journal.Create(path)

@@ -114,9 +114,16 @@ func decode(line string) (any, error) {
 		}
 		record = p
 	case "g":
-		record = Grant{Account: f.word(), ID: f.word(), Amount: f.int64(), Priority: f.int(), Begins: f.int64(), Ends: f.int64()}
-	case "G", "V":
-		record = Answer{Void: kind == "V", Account: f.word(), Grant: f.word(), Status: f.int()}
+		record = Grant{Account: f.word(), ID: f.word(), Amount: f.int64(), Priority: f.int(), Begins: f.int64(), Ends: f.int64(), Minutes: f.int64()}
+	case "c":
+		record = Command{Kind: f.word(), Account: f.word(), ID: f.word(), Amount: f.int64()}
+	case "s":
+		record = Settings{Account: f.word(), Plan: f.word(), Started: f.int64()}
+	case "A":
+		record = Answer{
+			Kind: f.word(), Account: f.word(), ID: f.word(), Status: f.int(), Sequence: f.uint64(10), Outcome: f.word(),
+			Available: f.int64(), Held: f.int64(),
+		}
 	default:
 		return nil, fmt.Errorf("unknown record %q", kind)
 	}

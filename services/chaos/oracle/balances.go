@@ -3,59 +3,25 @@ package oracle
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/drawdown-credits/drawdown/services/chaos/oracle/books"
 )
-
-// balance is what a balance says, as far as the oracle folds it itself.
-type balance struct {
-	Account   string         `json:"account"`
-	Available string         `json:"available"`
-	Overage   string         `json:"overage"`
-	Granted   string         `json:"granted"`
-	Remaining string         `json:"remaining"`
-	Drawn     string         `json:"drawn"`
-	Expired   string         `json:"expired"`
-	Voided    string         `json:"voided"`
-	Charged   string         `json:"charged"`
-	Grants    []grantBalance `json:"grants"`
-	More      int            `json:"more_grants"`
-	Levels    []levelBalance `json:"levels"`
-	Sequence  uint64         `json:"sequence"`
-	Index     int            `json:"index"`
-}
-
-type grantBalance struct {
-	ID        string `json:"id"`
-	Remaining string `json:"remaining"`
-}
-
-type levelBalance struct {
-	Kind    string      `json:"kind"`
-	At      string      `json:"at"`
-	Reached bool        `json:"reached"`
-	Since   *sinceEntry `json:"since"`
-}
-
-type sinceEntry struct {
-	Sequence uint64 `json:"sequence"`
-	Index    int    `json:"index"`
-}
-
-// grantsMax is how many grants a balance lists.
-const grantsMax = 100
 
 // compareBalances compares every balance in the bucket with the fold.
 func (o *Oracle) compareBalances(ctx context.Context, r *Report) error {
-	found := map[string]balance{}
+	found := map[string]books.Balance{}
 	through := uint64(0)
 	err := o.read(ctx, "KV_BALANCES", &through, func(m message) error {
-		var b balance
+		var b books.Balance
 		if err := json.Unmarshal(m.data, &b); err != nil {
 			return fmt.Errorf("decode %s: %w", m.subject, err)
 		}
+		b.Order()
 		found[strings.TrimPrefix(m.subject, "$KV.BALANCES.")] = b
 		return nil
 	})
@@ -63,72 +29,51 @@ func (o *Oracle) compareBalances(ctx context.Context, r *Report) error {
 		return err
 	}
 	for name := range found {
-		if o.ledger.accounts[name] == nil {
+		if o.ledger.books.Accounts[name] == nil {
 			r.Differences.add("unknown balance", "%s", name)
 		}
 	}
-	for name, a := range o.ledger.accounts {
+	for name, a := range o.ledger.books.Accounts {
 		b, ok := found[name]
 		if !ok {
 			r.Differences.add("balance missing", "%s", name)
 			continue
 		}
-		if diff := cmp.Diff(a.balance(), b); diff != "" {
+		if diff := cmp.Diff(a.Balance(), b); diff != "" {
 			r.Differences.add("wrong balance", "%s (-oracle +bucket):\n%s", name, diff)
 		}
 	}
 	return nil
 }
 
-// balance is the account as its balance should show it.
-func (a *account) balance() balance {
-	b := balance{
-		Account: a.name, Available: credits(a.available()), Overage: credits(a.overage), Granted: credits(a.granted),
-		Remaining: credits(a.remaining()), Drawn: credits(a.drawn), Expired: credits(a.expired), Voided: credits(a.voided),
-		Charged: credits(a.charged), Sequence: a.at.sequence, Index: a.at.index,
-	}
-	for _, open := range [][]*grant{a.active, a.pending} {
-		for _, g := range open {
-			if len(b.Grants) == grantsMax {
-				b.More++
-				continue
-			}
-			b.Grants = append(b.Grants, grantBalance{g.id, credits(g.remaining)})
-		}
-	}
-	b.Levels = []levelBalance{a.low.balance("low"), a.stop.balance("exhausted")}
-	return b
-}
-
-func (l *level) balance(kind string) levelBalance {
-	b := levelBalance{Kind: kind, At: credits(l.at), Reached: l.reached}
-	if l.since != (place{}) {
-		b.Since = &sinceEntry{l.since.sequence, l.since.index}
-	}
-	return b
-}
-
-// credits writes micro-credits as credits, without needless zeros.
-func credits(micro int64) string {
-	text := fmt.Sprintf("%d.%06d", micro/1_000_000, micro%1_000_000)
-	return strings.TrimSuffix(strings.TrimRight(text, "0"), ".")
-}
-
-// compareAnswers compares what commands were answered with what the fold made
+// compareAnswers compares what commands were answered with what the books made
 // of them.
 func (o *Oracle) compareAnswers(r *Report) {
-	r.Grants = len(o.log.grants)
-	for _, answer := range o.log.answers {
-		var g *grant
-		if a := o.ledger.accounts[answer.Account]; a != nil {
-			g = a.known[answer.Grant]
+	for _, asked := range o.log.asked {
+		r.Commands += len(asked)
+	}
+	r.Answers = len(o.log.answers)
+	for _, a := range o.log.answers {
+		key := commandKey{a.Kind, a.Account, a.ID}
+		wrong := func(format string, args ...any) {
+			r.Differences.add("wrong answer", "%v was answered %d, %s at LEDGER %d: %s", key, a.Status, a.Outcome, a.Sequence, fmt.Sprintf(format, args...))
 		}
-		yes := answer.Status == 200 || answer.Status == 201
+		d, known := o.ledger.decisions[a.Sequence]
+		yes := a.Outcome == "applied" || a.Outcome == "unchanged"
 		switch {
-		case !answer.Void && yes != (g != nil):
-			r.Differences.add("wrong answer to a grant", "%s of %s was answered %d; in force: %t", answer.Grant, answer.Account, answer.Status, g != nil)
-		case answer.Void && yes && (g == nil || g.state != "voided"):
-			r.Differences.add("wrong answer to a void", "%s of %s was answered %d and is not void", answer.Grant, answer.Account, answer.Status)
+		case a.Outcome == "insufficient":
+			if !o.ledger.short[key] {
+				wrong("it never was")
+			}
+		case a.Sequence == 0 && a.Kind != "account" && a.Kind != "plan":
+			wrong("it names no entry")
+		case a.Sequence == 0 && a.Status != http.StatusOK:
+			wrong("nothing is wrong with it")
+		case a.Sequence == 0:
+		case !known || d.commandKey != key:
+			wrong("there stands %v", d)
+		case a.Outcome != d.outcome, yes && (a.Available != d.available || a.Held != d.held):
+			wrong("it is %s, with %d available and %d held; the answer says %d and %d", d.outcome, d.available, d.held, a.Available, a.Held)
 		}
 	}
 }

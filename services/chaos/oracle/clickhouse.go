@@ -42,13 +42,14 @@ func (o *Oracle) compareClickHouse(ctx context.Context, r *Report) error {
 func (o *Oracle) tables() []table {
 	charges, totals, balances := map[string]string{}, map[string]string{}, map[string]string{}
 	distinct := map[string]string{}
-	for name, a := range o.ledger.accounts {
-		if a.debits.count > 0 {
-			charges[name] = tabs(a.debits.count, a.debits.uc)
-			distinct[name] = tabs(a.debits.count, a.debits.uc, a.debits.count)
-		}
-		totals[name] = tabs(a.granted, a.drawn, a.expired, a.voided, a.charged)
-		balances[name] = tabs(a.available(), a.overage, a.remaining())
+	for name, s := range o.ledger.charges {
+		charges[name] = tabs(s.count, s.uc)
+		distinct[name] = tabs(s.count, s.uc, s.count)
+	}
+	for name, a := range o.ledger.books.Accounts {
+		b := a.Balance()
+		totals[name] = tabs(int64(b.Granted), int64(b.Drawn), int64(b.Expired), int64(b.Voided), int64(b.Charged), int64(b.Forgiven))
+		balances[name] = tabs(int64(b.Available), int64(b.Overage), int64(b.Remaining))
 	}
 	operations := map[string]string{}
 	for name, s := range o.ledger.operations {
@@ -62,7 +63,7 @@ func (o *Oracle) tables() []table {
 	return []table{
 		{"ledger sequences", "SELECT 'all', uniqExact(ledger_seq), max(ledger_seq) FROM ledger", map[string]string{"all": end + "\t" + end}},
 		{"ledger debits", "SELECT account, count(), sum(toInt128(charged_uc)), uniqExact(event_source, event_id) FROM ledger WHERE kind = 'debit' AND refused = '' GROUP BY account", distinct},
-		{"ledger totals", "SELECT account, sum(toInt128(granted_uc)), sum(toInt128(drawn_uc)), sum(toInt128(expired_uc)), sum(toInt128(voided_uc)), sum(toInt128(charged_uc)) FROM ledger WHERE account_seq > 0 GROUP BY account", totals},
+		{"ledger totals", "SELECT account, sum(toInt128(granted_uc)), sum(toInt128(drawn_uc)), sum(toInt128(expired_uc)), sum(toInt128(voided_uc)), sum(toInt128(charged_uc)), sum(toInt128(forgiven_uc)) FROM ledger WHERE account_seq > 0 GROUP BY account", totals},
 		{"usage_events", "SELECT account, count(), sum(toInt128(amount_uc)), uniqExact(source, id) FROM usage_events GROUP BY account", distinct},
 		{"usage_by_minute", "SELECT operation, sum(calls), sum(toInt128(charged_uc)) FROM usage_by_minute GROUP BY operation", operations},
 		{"usage_by_hour", "SELECT account, sum(calls), sum(toInt128(charged_uc)) FROM usage_by_hour GROUP BY account", charges},

@@ -1,64 +1,41 @@
 package oracle
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/drawdown-credits/drawdown/services/chaos/oracle/books"
 )
-
-// chunk is a LEDGER message, as far as the oracle is concerned.
-type chunk struct {
-	Span *struct {
-		Through struct {
-			Sequence uint64 `json:"sequence"`
-			Index    int    `json:"index"`
-		} `json:"through"`
-		Events     int `json:"events"`
-		Duplicates int `json:"duplicates"`
-		Rejected   int `json:"rejected"`
-	} `json:"span"`
-	Entries []entry `json:"entries"`
-}
-
-type entry struct {
-	Kind    string `json:"kind"`
-	Account string `json:"account"`
-	Debit   *struct {
-		Source   string    `json:"source"`
-		ID       string    `json:"id"`
-		Time     time.Time `json:"time"`
-		Amount   string    `json:"amount"`
-		Position struct {
-			Sequence uint64 `json:"sequence"`
-			Index    int    `json:"index"`
-		} `json:"position"`
-	} `json:"debit"`
-	Grant *struct {
-		ID          string    `json:"id"`
-		Amount      string    `json:"amount"`
-		Priority    *int      `json:"priority"`
-		EffectiveAt time.Time `json:"effective_at"`
-		ExpiresAt   time.Time `json:"expires_at"`
-	} `json:"grant"`
-	Void *struct {
-		Grant string `json:"grant"`
-	} `json:"void"`
-}
 
 // ledger is what is stored in LEDGER.
 type ledger struct {
 	*Oracle
 	through    uint64
 	spans      []span // by partition
-	accounts   map[string]*account
-	operations map[string]*sum // charges by operation
+	books      *books.Books
+	counters   map[counter]int64
+	decisions  map[uint64]decided  // on commands, by sequence
+	short      map[commandKey]bool // holds that were refused for lack of credits
+	charges    map[string]*sum     // debits by account
+	operations map[string]*sum     // and by operation
 	charged    int
 	charge     *big.Int
 	ticks      int
+}
+
+// decided is what became of a command.
+type decided struct {
+	commandKey
+	outcome         string // or the code of a refusal
+	available, held int64
 }
 
 // span adds up the spans of one partition.
@@ -75,13 +52,13 @@ type sum struct {
 
 func newLedger(o *Oracle) *ledger {
 	return &ledger{
-		Oracle: o, spans: make([]span, o.config.Partitions), accounts: map[string]*account{},
-		operations: map[string]*sum{}, charge: new(big.Int),
+		Oracle: o, spans: make([]span, o.config.Partitions), books: books.New(), counters: map[counter]int64{},
+		decisions: map[uint64]decided{}, short: map[commandKey]bool{}, charges: map[string]*sum{}, operations: map[string]*sum{}, charge: new(big.Int),
 	}
 }
 
 func (l *ledger) take(m message) error {
-	var c chunk
+	var c books.Chunk
 	if err := json.Unmarshal(m.data, &c); err != nil {
 		l.final.add("unreadable ledger message", "LEDGER %d: %v", m.sequence, err)
 		return nil
@@ -104,59 +81,81 @@ func (l *ledger) take(m message) error {
 		s.through = now
 	}
 	for index := range c.Entries {
-		if err := l.entry(m, partition, index, &c.Entries[index]); err != nil {
-			return err
-		}
+		l.entry(m, index, &c.Entries[index])
 	}
 	return nil
 }
 
-func (l *ledger) entry(m message, partition, index int, e *entry) error {
-	if e.Kind == "plan" || e.Kind == "rate_card" {
-		return nil
-	}
-	a := l.accounts[e.Account]
-	if a == nil {
-		a = newAccount(e.Account)
-		l.accounts[e.Account] = a
-	}
+// entry writes an entry into the books, once it is clear that it may be there.
+func (l *ledger) entry(m message, index int, e *books.Entry) {
 	at := place{m.sequence, index}
-	a.pass(at, m.time)
-	switch {
-	case e.Kind == "debit" && e.Debit != nil:
-		amount, err := micro(e.Debit.Amount)
-		if err != nil {
-			return err
-		}
-		l.debit(at, e, amount)
-		a.debit(amount)
-	case e.Kind == "grant" && e.Grant != nil:
-		amount, err := micro(e.Grant.Amount)
-		if err != nil {
-			return err
-		}
-		priority := 100
-		if e.Grant.Priority != nil {
-			priority = *e.Grant.Priority
-		}
-		if _, asked := l.log.grants[grantKey{e.Account, e.Grant.ID}]; !asked {
-			l.final.add("unknown ledger entry", "LEDGER %d: nobody asked for grant %s of %s", at.sequence, e.Grant.ID, e.Account)
-		}
-		a.grant(e.Grant.ID, amount, priority, e.Grant.EffectiveAt, e.Grant.ExpiresAt)
-	case e.Kind == "void" && e.Void != nil:
-		a.void(e.Void.Grant)
-	case e.Kind == "tick":
+	switch e.Kind {
+	case "debit":
+		l.debit(at, e)
+	case "tick":
 		l.ticks++
+	case "rate_card":
+		return
 	default:
-		l.final.add("unknown ledger entry", "LEDGER %d.%d: kind %s", at.sequence, index, e.Kind)
+		l.asked(at, e)
 	}
-	a.evaluate()
-	return nil
+	d := l.books.Apply(books.Place{Sequence: at.sequence, Index: index}, m.time, e)
+	if e.Kind == "debit" || e.Kind == "tick" {
+		return
+	}
+	known := decided{commandKey: keyOf(e), outcome: cmp.Or(d.Code, d.Outcome)}
+	if a := l.books.Accounts[e.Account]; a != nil {
+		known.available, known.held = a.Available(), a.Held()
+	}
+	l.decisions[at.sequence] = known
+	if known.outcome == "insufficient" {
+		l.short[known.commandKey] = true
+	}
+}
+
+// asked checks that somebody gave a command as it stands in the ledger.
+func (l *ledger) asked(at place, e *books.Entry) {
+	key, amount := keyOf(e), int64(0)
+	switch {
+	case e.Grant != nil:
+		amount = int64(e.Grant.Amount)
+	case e.Hold != nil:
+		amount = int64(e.Hold.Amount)
+	case e.Capture != nil:
+		amount = int64(e.Capture.Amount)
+	case e.Adjust != nil:
+		amount = int64(e.Adjust.Amount)
+	}
+	if !slices.Contains(l.log.asked[key], amount) {
+		l.final.add("unknown ledger entry", "LEDGER %d.%d: nobody asked for %v of %d", at.sequence, at.index, key, amount)
+	}
+}
+
+// keyOf is what a command is about.
+func keyOf(e *books.Entry) commandKey {
+	key := commandKey{kind: e.Kind, account: e.Account}
+	switch {
+	case e.Grant != nil:
+		key.id = e.Grant.ID
+	case e.Void != nil:
+		key.kind, key.id = "void", e.Void.Grant
+	case e.Hold != nil:
+		key.id = e.Hold.ID
+	case e.Capture != nil:
+		key.id = e.Capture.Hold
+	case e.Release != nil:
+		key.id = e.Release.Hold
+	case e.Adjust != nil:
+		key.id = e.Adjust.ID
+	case e.Plan != nil:
+		key.account = e.Plan.Plan
+	}
+	return key
 }
 
 // debit compares a debit with the event it charges.
-func (l *ledger) debit(at place, entry *entry, amount int64) {
-	d := entry.Debit
+func (l *ledger) debit(at place, entry *books.Entry) {
+	d, amount := entry.Debit, int64(entry.Debit.Amount)
 	id := parseID(d.Source, d.ID)
 	e := l.log.event(id)
 	if e == nil || e.bad != "" {
@@ -166,16 +165,22 @@ func (l *ledger) debit(at place, entry *entry, amount int64) {
 	l.charged++
 	l.charge.Add(l.charge, big.NewInt(amount))
 	count(l.operations, e.Operation, amount)
+	count(l.charges, entry.Account, amount)
 	if e.debits++; e.debits > 1 {
 		l.final.add("charged twice", "LEDGER %d.%d charges %v again", at.sequence, at.index, id)
 		return
 	}
-	want := priceOf(&e.Event, l.config.Start)
+	want := l.price(&e.Event)
+	work := books.Work{Project: projectOf(id), Key: fmt.Sprintf("k%d-%d", id.Producer, id.Number), Attributes: map[string]string{"region": regionOf(id)}}
 	switch {
 	case entry.Account != e.Account:
 		l.final.add("wrong account charged", "LEDGER %d.%d charges %v to %s; expected %s", at.sequence, at.index, id, entry.Account, e.Account)
-	case want.Cmp(big.NewInt(amount)) != 0:
-		l.final.add("wrong amount", "LEDGER %d.%d charges %d for %v (%s, %d, %d); expected %s", at.sequence, at.index, amount, id, e.Operation, e.A, e.B, want)
+	case want.amount.Cmp(big.NewInt(amount)) != 0:
+		l.final.add("wrong amount", "LEDGER %d.%d charges %d for %v (%s, %d, %d); expected %s", at.sequence, at.index, amount, id, e.Operation, e.A, e.B, want.amount)
+	case want.tiers() != tiersOf(d):
+		l.final.add("wrong tiers", "LEDGER %d.%d counts %q for %v; expected %q", at.sequence, at.index, tiersOf(d), id, want.tiers())
+	case d.Data.Project != work.Project || d.Data.Key != work.Key || !maps.Equal(d.Data.Attributes, work.Attributes):
+		l.final.add("wrong scopes", "LEDGER %d.%d charges %v for %v; expected %v", at.sequence, at.index, id, d.Data, work)
 	case d.Time.UnixMicro() != e.Micros:
 		l.final.add("wrong copy charged", "LEDGER %d.%d charges %v as of %s; the first copy is of %s", at.sequence, at.index, id, d.Time, time.UnixMicro(e.Micros).UTC())
 	case d.Position.Sequence != e.seq || d.Position.Index != e.index:
@@ -193,19 +198,9 @@ func count(sums map[string]*sum, key string, uc int64) {
 	s.uc += uc
 }
 
-// micro reads credits as micro-credits.
-func micro(text string) (int64, error) {
-	whole, fraction, _ := strings.Cut(text, ".")
-	n, err := strconv.ParseInt(whole+(fraction + "000000")[:6], 10, 64)
-	if err != nil || len(fraction) > 6 {
-		return 0, fmt.Errorf("found %q; expected credits", text)
-	}
-	return n, nil
-}
-
 // compare looks for events that are not charged, and adds the spans up.
 func (l *ledger) compare(r *Report) {
-	r.Ledger, r.Charged, r.Ticks, r.Accounts, r.Charge = l.through, l.charged, l.ticks, len(l.accounts), l.charge.String()
+	r.Ledger, r.Charged, r.Ticks, r.Accounts, r.Charge = l.through, l.charged, l.ticks, len(l.books.Accounts), l.charge.String()
 	for _, events := range l.log.events {
 		for i := range events {
 			e := &events[i]

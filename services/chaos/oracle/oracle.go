@@ -10,8 +10,10 @@
 //     with the amount the oracle computes, and no other copy is;
 //   - every stored event that may not be is dead-lettered once per copy, with
 //     the right reason and byte for byte;
-//   - every command that was answered yes is in force, and no other is;
-//   - every balance equals the oracle's own fold of the ledger, in its order;
+//   - tiers count every event once, in the order of the ledger;
+//   - every command in the ledger was given, and every answer is what the books
+//     make of it at its place;
+//   - every balance equals the oracle's own fold of the ledger (package books), in its order;
 //   - signals tell every account's transitions in order, each once, and stand
 //     where the balance does;
 //   - ClickHouse, raw and rolled up, has the ledger's counts and sums.
@@ -90,10 +92,12 @@ type Report struct {
 	Duplicates  int          `json:"duplicates"`   // further stored copies of those
 	Refused     int          `json:"refused"`      // stored copies of events that may not be
 	DeadLetters int          `json:"dead_letters"` // of those
-	Grants      int          `json:"grants"`
+	Commands    int          `json:"commands"`
+	Answers     int          `json:"answers"`
 	Accounts    int          `json:"accounts"`
 	Signals     int          `json:"signals"`
 	Exhausted   int          `json:"exhausted"` // of the signals
+	Budgets     int          `json:"budgets"`   // of the signals, exceeded or restored
 	Stored      int          `json:"stored_messages"`
 	Ledger      uint64       `json:"ledger_messages"`
 	Ticks       int          `json:"ticks"`
@@ -101,6 +105,14 @@ type Report struct {
 	Differences *Differences `json:"differences"`
 	// Waiting says that something is missing that may still come.
 	Waiting bool `json:"-"`
+}
+
+// Unexplained adds accounts of which no order of requests explains what was
+// answered about their holds.
+func (r *Report) Unexplained(accounts []string) {
+	for _, account := range accounts {
+		r.Differences.add("holds not linearizable", "no order of the requests about %s explains their answers", account)
+	}
 }
 
 // Oracle audits one run. It reads the streams once, however often it is asked.
@@ -231,12 +243,14 @@ type record struct {
 	messages map[uint64]journal.Message
 	acks     map[uint64]uint64 // hash of a body by its sequence
 	posted   []journal.Post
-	grants   map[grantKey]journal.Grant
+	asked    map[commandKey][]int64 // amounts
+	settings map[string]journal.Settings
 	answers  []journal.Answer
 	accounts map[string]string // one string for each
 }
 
-type grantKey struct{ account, id string }
+// commandKey is what a command is about.
+type commandKey struct{ kind, account, id string }
 
 // expected is one event.
 type expected struct {
@@ -252,7 +266,7 @@ type expected struct {
 func readJournal(path string) (*record, error) {
 	r := &record{
 		events: map[int][]expected{}, messages: map[uint64]journal.Message{}, acks: map[uint64]uint64{},
-		grants: map[grantKey]journal.Grant{}, accounts: map[string]string{},
+		asked: map[commandKey][]int64{}, settings: map[string]journal.Settings{}, accounts: map[string]string{},
 	}
 	return r, journal.Read(path, func(line any) error {
 		switch l := line.(type) {
@@ -271,13 +285,20 @@ func readJournal(path string) (*record, error) {
 		case journal.Post:
 			r.posted = append(r.posted, l)
 		case journal.Grant:
-			r.grants[grantKey{l.Account, l.ID}] = l
+			r.ask(commandKey{"grant", l.Account, l.ID}, l.Amount)
+			r.ask(commandKey{"void", l.Account, l.ID}, 0) // every grant may be voided
+		case journal.Command:
+			r.ask(commandKey{l.Kind, l.Account, l.ID}, l.Amount)
+		case journal.Settings:
+			r.settings[l.Account] = l
 		case journal.Answer:
 			r.answers = append(r.answers, l)
 		}
 		return nil
 	})
 }
+
+func (r *record) ask(key commandKey, amount int64) { r.asked[key] = append(r.asked[key], amount) }
 
 func (r *record) intern(s string) string {
 	if known, ok := r.accounts[s]; ok {

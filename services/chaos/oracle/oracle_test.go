@@ -4,8 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/drawdown-credits/drawdown/services/chaos/journal"
 )
 
@@ -25,44 +23,26 @@ func TestPrices(t *testing.T) {
 		"a half is rounded up":            {journal.Event{Operation: "POST /v1/odd", A: 15}, "4"}, // 3.5
 		"less than a half is rounded off": {journal.Event{Operation: "POST /v1/odd", A: 1}, "0"},  // 0.23
 		"a server's fault is free":        {journal.Event{Operation: "GET /search", Status: 503}, "0"},
+		"the 20th search of a period":     {journal.Event{Operation: "GET /search", A: 19, Micros: noon.UnixMicro()}, "40000"},
+		"the 21st search":                 {journal.Event{Operation: "GET /search", A: 20, Micros: noon.UnixMicro()}, "30000"},
+		"the 201st search":                {journal.Event{Operation: "GET /search", A: 200, Micros: noon.UnixMicro()}, "10000"},
+		"units up to a volume of 5000":    {journal.Event{ID: journal.ID{Number: 2}, Operation: "POST /v1/render", A: 2500}, "250000"},
+		"units beyond it":                 {journal.Event{ID: journal.ID{Number: 2}, Operation: "POST /v1/render", A: 2501}, "125050"},
+		"units of project p1":             {journal.Event{ID: journal.ID{Number: 1}, Operation: "POST /v1/render", A: 100}, "20000"},
+		"many units of Europe":            {journal.Event{ID: journal.ID{Number: 3}, Operation: "POST /v1/render", A: 501}, "350700"},
+		"so many that it costs the most":  {journal.Event{ID: journal.ID{Number: 3}, Operation: "POST /v1/render", A: 900}, "500000"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := priceOf(&tt.event, noon).String(); got != tt.want {
+			used := func(_, _, _ string, units int64) charge {
+				if tt.event.Operation == "GET /search" {
+					return charge{before: tt.event.A}
+				}
+				return charge{before: units}
+			}
+			if got := priceOf(&tt.event, noon, used).amount.String(); got != tt.want {
 				t.Errorf("%s micro-credits; want %s", got, tt.want)
 			}
 		})
-	}
-}
-
-func TestTheFoldDrawsInOrderAndNotesCrossings(t *testing.T) {
-	a := newAccount("a")
-	step := func(sequence uint64, at time.Time, do func()) {
-		a.pass(place{sequence, 0}, at)
-		do()
-		a.evaluate()
-	}
-	step(1, noon, func() { a.debit(5) }) // overage
-	step(2, noon, func() { a.grant("late", 100, 100, noon.Add(time.Hour), time.Time{}) })
-	step(3, noon, func() { a.grant("soon", 50, 100, time.Time{}, noon.Add(time.Minute)) })
-	step(4, noon, func() { a.grant("soon", 70, 100, time.Time{}, time.Time{}) }) // the id is used
-	step(5, noon, func() { a.grant("first", 10, 1, time.Time{}, time.Time{}) })
-	step(6, noon, func() { a.debit(12) })                                        // 10 of first, 2 of soon
-	step(7, noon.Add(time.Minute), func() {})                                    // soon expires
-	step(8, noon.Add(2*time.Hour), func() { a.debit(81) })                       // late has begun
-	step(9, noon.Add(2*time.Hour), func() { a.void("late"); a.void("nothing") }) // 19 remain
-	want := balance{
-		Account: "a", Available: "0", Overage: "0", Granted: "0.00016", Remaining: "0", Drawn: "0.000098", Expired: "0.000043",
-		Voided: "0.000019", Charged: "0.000098", Sequence: 9,
-		Levels: []levelBalance{
-			{Kind: "low", At: "0.00002", Reached: true, Since: &sinceEntry{8, 0}},
-			{Kind: "exhausted", At: "0", Reached: true, Since: &sinceEntry{9, 0}},
-		},
-	}
-	if diff := cmp.Diff(want, a.balance()); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff([]place{{1, 0}, {7, 0}, {9, 0}}, a.stop.into, cmp.AllowUnexported(place{})); diff != "" {
-		t.Errorf("exhausted at:\n%s", diff)
 	}
 }

@@ -1,40 +1,139 @@
 package oracle
 
 import (
+	"fmt"
 	"math/big"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/services/chaos/journal"
+	"github.com/drawdown-credits/drawdown/services/chaos/oracle/books"
 )
 
-// priceOf is what an event costs in micro-credits, as the cards of a run that
-// began at start say. They are written out here once more, on purpose.
-func priceOf(e *journal.Event, start time.Time) *big.Int {
+// counter is what a tiered rule counts of an account in a billing period.
+type counter struct {
+	account, rule string
+	period        int64 // its start, in microseconds
+}
+
+// charge is what an event costs in micro-credits, and what it counts.
+type charge struct {
+	amount         *big.Int
+	part, quantity string // of the tiers; empty for none
+	period         int64
+	before, counts int64
+}
+
+// tiers says what is counted, as tiersOf says of a debit.
+func (c charge) tiers() string {
+	if c.counts == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s %s %d: %d + %d", c.part, c.quantity, c.period, c.before, c.counts)
+}
+
+// tiersOf says what a debit counts.
+func tiersOf(d *books.Debit) (text string) {
+	for i, t := range d.Tiers {
+		if i > 0 {
+			text += ", "
+		}
+		text += fmt.Sprintf("%s %s %d: %s + %s", t.Part, t.Quantity, t.Period.UnixMicro(), t.Before, t.Amount)
+	}
+	return text
+}
+
+// price works out what an event costs, and counts it.
+func (l *ledger) price(e *journal.Event) charge {
+	period := l.log.billingPeriod(e.Account, e.Micros)
+	count := func(rule, part, quantity string, units int64) charge {
+		c := counter{e.Account, rule, period}
+		before := l.counters[c]
+		l.counters[c] += units
+		return charge{part: part, quantity: quantity, period: period, before: before, counts: units}
+	}
+	return priceOf(e, l.config.Start, count)
+}
+
+// billingPeriod is the start of the minute of the account's own, or of the month,
+// that contains an instant.
+func (r *record) billingPeriod(account string, micros int64) int64 {
+	s, ok := r.settings[account]
+	if !ok {
+		t := time.UnixMicro(micros).UTC()
+		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	}
+	const minute = 60_000_000
+	since := (micros - s.Started) % minute
+	if since < 0 {
+		since += minute
+	}
+	return micros - since
+}
+
+// priceOf is what an event costs, as the cards of a run that began at start say.
+// They are written out here once more, on purpose. What tiers count is the
+// business of count, which returns what was counted before.
+func priceOf(e *journal.Event, start time.Time, count func(rule, part, quantity string, units int64) charge) charge {
 	// The second card is in force from an hour before the start, to the second.
 	second := e.Micros >= start.Add(-time.Hour).Truncate(time.Second).UnixMicro()
 	if e.Status >= 500 {
-		return big.NewInt(0)
+		return flat(big.NewInt(0))
 	}
 	switch e.Operation {
 	case "POST /v1/chat":
-		flat, out := "10000", "600" // 0.01 a call, 0.60 per 1000
+		call, out := "10000", "600" // 0.01 a call, 0.60 per 1000
 		if second {
-			flat, out = "12000", "550"
+			call, out = "12000", "550"
 		}
-		return atLeast(round(plus(rat(flat), times(rat("150"), e.A), times(rat(out), e.B))), 20_000)
+		return flat(atLeast(round(plus(rat(call), times(rat("150"), e.A), times(rat(out), e.B))), 20_000))
 	case "GET /files/report.pdf":
 		started := new(big.Int).Div(big.NewInt(e.A+1<<20-1), big.NewInt(1<<20))
-		return started.Mul(started, big.NewInt(1_000_000))
+		return flat(started.Mul(started, big.NewInt(1_000_000)))
 	case "GET /search":
-		if second {
-			return big.NewInt(40_000)
+		c := count("search", "graduated", "requests", 1)
+		switch { // the one call is in one tier
+		case c.before >= 200:
+			c.amount = big.NewInt(10_000)
+		case c.before >= 20:
+			c.amount = big.NewInt(30_000)
+		case second:
+			c.amount = big.NewInt(40_000)
+		default:
+			c.amount = big.NewInt(50_000)
 		}
-		return big.NewInt(50_000)
+		return c
+	case "POST /v1/render":
+		return renderPrice(e, count)
 	case "POST /v1/odd":
-		return round(times(rat("7/30"), e.A)) // 0.7 micro-credits for 3
+		return flat(round(times(rat("7/30"), e.A))) // 0.7 micro-credits for 3
 	}
-	return nil
+	return flat(nil)
 }
+
+// renderPrice is by the unit: for many of Europe 700 micro-credits and at most
+// half a credit, for all others by their volume, for project p1 twice.
+func renderPrice(e *journal.Event, count func(rule, part, quantity string, units int64) charge) charge {
+	if regionOf(e.ID) == "eu" && e.A > 500 {
+		return flat(big.NewInt(min(700*e.A, 500_000)))
+	}
+	c := count("render", "volume", "units", e.A)
+	each := int64(100)
+	if c.before+e.A > 5000 {
+		each = 50
+	}
+	if projectOf(e.ID) == "p1" {
+		each *= 2
+	}
+	c.amount = big.NewInt(each * e.A)
+	return c
+}
+
+func flat(amount *big.Int) charge { return charge{amount: amount} }
+
+// projectOf and regionOf say which scopes an event has.
+func projectOf(id journal.ID) string { return fmt.Sprintf("p%d", id.Number%4) }
+
+func regionOf(id journal.ID) string { return []string{"eu", "us", "ap"}[id.Number%3] }
 
 func rat(text string) *big.Rat {
 	r, ok := new(big.Rat).SetString(text)

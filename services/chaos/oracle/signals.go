@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/drawdown-credits/drawdown/services/chaos/oracle/books"
 )
 
 // signal is a message of SIGNALS.
@@ -13,19 +15,33 @@ type signal struct {
 	ID      string `json:"id"`
 	Subject string `json:"subject"`
 	Data    struct {
-		Account  string     `json:"account"`
-		Kind     string     `json:"kind"`
-		Sequence int        `json:"sequence"`
-		Cause    sinceEntry `json:"cause"`
+		Account   string      `json:"account"`
+		Kind      string      `json:"kind"`
+		Threshold string      `json:"threshold"`
+		Scope     string      `json:"scope"`
+		Per       string      `json:"per"`
+		Exceeded  []string    `json:"exceeded"`
+		Sequence  int         `json:"sequence"`
+		Cause     books.Place `json:"cause"`
 	} `json:"data"`
+}
+
+// crossing is what a signal says was crossed.
+func (s *signal) crossing() books.Crossing {
+	d := s.Data
+	if d.Per != "" {
+		return books.Crossing{Kind: d.Kind, Threshold: d.Scope + " per " + d.Per}
+	}
+	return books.Crossing{Kind: d.Kind, Threshold: d.Threshold}
 }
 
 // told is what the signals told an account so far.
 type told struct {
 	count     int
 	exhausted bool
-	last      place            // the cause of the last one
-	causes    map[string]place // the last of each kind
+	exceeded  []string                       // budgets
+	last      books.Place                    // the cause of the last one
+	causes    map[books.Crossing]books.Place // the last of each
 }
 
 // compareSignals follows every account's signals.
@@ -39,7 +55,7 @@ func (o *Oracle) compareSignals(ctx context.Context, r *Report) error {
 		}
 		t := accounts[s.Data.Account]
 		if t == nil {
-			t = &told{causes: map[string]place{}}
+			t = &told{causes: map[books.Crossing]books.Place{}}
 			accounts[s.Data.Account] = t
 		}
 		o.signal(r, m, s, t)
@@ -49,25 +65,46 @@ func (o *Oracle) compareSignals(ctx context.Context, r *Report) error {
 		return err
 	}
 	o.told = accounts
-	for name, a := range o.ledger.accounts {
+	for name, a := range o.ledger.books.Accounts {
 		t := accounts[name]
 		if t == nil {
 			t = &told{}
 		}
-		if t.exhausted != a.stop.reached {
-			r.Differences.add("signal missing", "%s: told exhausted=%t after %d signals; it is %t since LEDGER %v", name, t.exhausted, t.count, a.stop.reached, a.stop.since)
-		}
-		if a.low.reached && !a.stop.reached && after(a.low.since, t.last) {
-			r.Differences.add("signal missing", "%s: not told low, which it is since LEDGER %v", name, a.low.since)
-		}
+		o.owed(r, name, a.Balance(), t)
 	}
 	return nil
 }
 
-// signal checks one signal against those before it and against the fold.
+// owed looks for what an account is not told.
+func (o *Oracle) owed(r *Report, name string, b books.Balance, t *told) {
+	missing := func(format string, args ...any) {
+		r.Differences.add("signal missing", "%s, told %d: %s", name, t.count, fmt.Sprintf(format, args...))
+	}
+	exhausted := slices.ContainsFunc(b.Levels, func(l books.LevelBalance) bool { return l.Kind == "exhausted" && l.Reached })
+	if t.exhausted != exhausted {
+		missing("told exhausted=%t; it is %t", t.exhausted, exhausted)
+	}
+	for _, l := range b.Levels {
+		if l.Kind != "exhausted" && l.Reached && l.Since != nil && !exhausted && l.Since.After(t.last) {
+			missing("not told %s %s, which it is since LEDGER %v", l.Kind, l.Threshold, *l.Since)
+		}
+	}
+	var exceeded []string
+	for _, u := range b.Budgets {
+		if u.Exceeded {
+			exceeded = append(exceeded, u.Scope+" per "+u.Per)
+		}
+	}
+	slices.Sort(exceeded)
+	if exceeded = slices.Compact(exceeded); !slices.Equal(exceeded, t.exceeded) {
+		missing("told that %v are exceeded; it is %v", t.exceeded, exceeded)
+	}
+}
+
+// signal checks one signal against those before it and against the books.
 func (o *Oracle) signal(r *Report, m message, s signal, t *told) {
 	r.Signals++
-	name, kind, cause := s.Data.Account, s.Data.Kind, place{s.Data.Cause.Sequence, s.Data.Cause.Index}
+	name, kind, cause, what := s.Data.Account, s.Data.Kind, s.Data.Cause, s.crossing()
 	wrong := func(format string, args ...any) {
 		r.Differences.add("wrong signal", "SIGNALS %d (%s %s %d): %s", m.sequence, kind, name, s.Data.Sequence, fmt.Sprintf(format, args...))
 	}
@@ -78,52 +115,54 @@ func (o *Oracle) signal(r *Report, m message, s signal, t *told) {
 	if m.subject != "credits."+kind+"."+name || s.Subject != name {
 		wrong("under subject %s, about %s", m.subject, s.Subject)
 	}
-	a := o.ledger.accounts[name]
+	a := o.ledger.books.Accounts[name]
 	if a == nil {
 		wrong("the ledger has no such account")
 		return
 	}
-	crossings := a.low.into
 	switch kind {
 	case "exhausted":
 		r.Exhausted++
-		crossings = a.stop.into
 		if t.exhausted {
 			wrong("the account was told so before")
 		}
 		t.exhausted = true
 	case "restored":
-		crossings = a.stop.outof
 		if !t.exhausted {
 			wrong("the account was not told that it is exhausted")
 		}
 		t.exhausted = false
-	case "low":
+	case "budget_exceeded", "budget_restored":
+		r.Budgets++
+		t.budget(s, wrong)
+	case "low", "overage_started":
 	default:
 		wrong("unknown kind")
 	}
-	if _, crossed := slices.BinarySearchFunc(crossings, cause, comparePlaces); !crossed {
+	if !a.Crossed(what, cause) {
 		wrong("LEDGER %v did not bring it about", cause)
 	}
-	if after(t.last, cause) {
+	if t.last.After(cause) {
 		wrong("its cause at LEDGER %v stands before that of the signal before, %v", cause, t.last)
 	}
-	if before, ok := t.causes[kind]; ok && !after(cause, before) {
+	if before, ok := t.causes[what]; ok && !cause.After(before) {
 		wrong("the crossing at LEDGER %v was told before", cause)
 	}
-	t.last, t.causes[kind] = cause, cause
+	t.last, t.causes[what] = cause, cause
 }
 
-func comparePlaces(a, b place) int {
-	switch {
-	case after(a, b):
-		return 1
-	case after(b, a):
-		return -1
+// budget notes that a budget is exceeded, or not any more.
+func (t *told) budget(s signal, wrong func(string, ...any)) {
+	name := s.crossing().Threshold
+	at, known := slices.BinarySearch(t.exceeded, name)
+	if exceeded := s.Data.Kind == "budget_exceeded"; exceeded == known {
+		wrong("the account was told so before")
+	} else if exceeded {
+		t.exceeded = slices.Insert(t.exceeded, at, name)
+	} else {
+		t.exceeded = slices.Delete(t.exceeded, at, at+1)
 	}
-	return 0
-}
-
-func after(a, b place) bool {
-	return a.sequence > b.sequence || a.sequence == b.sequence && a.index > b.index
+	if !slices.Equal(t.exceeded, s.Data.Exceeded) {
+		wrong("it says that %v are exceeded; expected %v", s.Data.Exceeded, t.exceeded)
+	}
 }

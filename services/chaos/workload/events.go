@@ -12,6 +12,18 @@ import (
 // source is the CloudEvents source of a producer.
 func source(producer int) string { return "/chaos/" + strconv.Itoa(producer) }
 
+// Projects and regions, which the number of an event chooses among.
+var (
+	projects = []string{"p0", "p1", "p2", "p3"}
+	regions  = []string{"eu", "us", "ap"}
+)
+
+// Project is the project of an event.
+func Project(id journal.ID) string { return projects[id.Number%len(projects)] }
+
+// Region is the region of an event.
+func Region(id journal.ID) string { return regions[id.Number%len(regions)] }
+
 // timeOf writes an event's time.
 func timeOf(micros int64) string {
 	return time.UnixMicro(micros).UTC().Format("2006-01-02T15:04:05.999999Z")
@@ -20,7 +32,8 @@ func timeOf(micros int64) string {
 // dataOf is the data of an event. One quantity in two is a JSON number.
 func dataOf(b []byte, e journal.Event) []byte {
 	b = append(strconv.AppendQuote(append(b, `{"operation":`...), e.Operation), `,"status":`...)
-	b = append(strconv.AppendInt(b, int64(e.Status), 10), `,"project":"web","key":"k`...)
+	b = append(append(strconv.AppendInt(b, int64(e.Status), 10), `,"project":"`...), Project(e.ID)...)
+	b = append(b, `","key":"k`...)
 	b = append(strconv.AppendInt(b, int64(e.Producer), 10), '-') // no two events have the same data
 	b = append(strconv.AppendInt(b, int64(e.Number), 10), `","quantities":{`...)
 	switch e.Operation {
@@ -29,10 +42,11 @@ func dataOf(b []byte, e journal.Event) []byte {
 		b = strconv.AppendInt(b, e.B, 10)
 	case Files:
 		b = strconv.AppendInt(append(b, `"bytes_out":`...), e.A, 10)
-	case Odd:
+	case Odd, Render:
 		b = append(strconv.AppendInt(append(b, `"units":"`...), e.A, 10), '"')
 	}
-	return append(b, `},"attributes":{"region":"eu"}}`...)
+	b = append(append(b, `},"attributes":{"region":"`...), Region(e.ID)...)
+	return append(b, `"}}`...)
 }
 
 // structured is an event in structured mode.
@@ -72,7 +86,7 @@ var (
 			return strings.Replace(text, `"status":200`, `"status":99`, 1)
 		}},
 		{"invalid", func(text string, _ journal.Event) string {
-			return strings.Replace(text, `"project":"web"`, `"projekt":"web"`, 1)
+			return strings.Replace(text, `"project":`, `"projekt":`, 1)
 		}},
 		{"too_far_ahead", func(text string, e journal.Event) string {
 			return strings.Replace(text, timeOf(e.Micros), timeOf(e.Micros+(30*time.Hour).Microseconds()), 1)
@@ -88,7 +102,7 @@ var (
 		}},
 	}
 	oversized = spoiler{"too_large", func(text string, _ journal.Event) string {
-		return strings.Replace(text, `"region":"eu"`, `"region":"`+strings.Repeat("x", 66<<10)+`"`, 1)
+		return strings.Replace(text, `"region":"`, `"region":"`+strings.Repeat("x", 66<<10), 1)
 	}}
 )
 

@@ -159,8 +159,10 @@ func (g *Generator) event(q int) journal.Event {
 		e.Operation, e.A, e.B = Chat, g.random.Int64N(2000), g.random.Int64N(800)
 	case n < 65:
 		e.Operation, e.A = Files, g.random.Int64N(5<<20)
-	case n < 80:
+	case n < 75:
 		e.Operation, e.A = Odd, g.random.Int64N(5_000_000)
+	case n < 85:
+		e.Operation, e.A = Render, g.random.Int64N(1000)
 	default:
 		e.Operation = Search
 	}

@@ -2,7 +2,6 @@ package workload
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -12,16 +11,15 @@ import (
 	"github.com/drawdown-credits/drawdown/services/chaos/journal"
 )
 
-// Granter issues and voids grants, racing the charges. Every command is
-// repeated until its answer is definite.
+// Granter issues and voids grants, adjusts accounts and changes their plans,
+// racing the charges. Every command is repeated until its answer is definite.
 type Granter struct {
 	Number   int // of the granter
 	Plan     Plan
 	Commands int
 	Events   int // over which the commands are spread
 	Gate     *Gate
-	Gateway  *Gateway
-	Journal  *journal.Writer
+	Commander
 
 	random *rand.Rand
 }
@@ -41,6 +39,9 @@ func (g *Granter) Run(ctx context.Context) error {
 		}
 		grant := g.next(i)
 		voided, racing := g.random.IntN(100) < 30, g.random.IntN(2) == 0
+		adjustment, change := g.random.Int64N(20_000_000)-10_000_000, g.change()
+		how := []string{"now", "now_prorated", "period_end"}[g.random.IntN(3)]
+		kind := g.random.IntN(20)
 		select {
 		case window <- struct{}{}:
 		case <-ctx.Done():
@@ -48,6 +49,14 @@ func (g *Granter) Run(ctx context.Context) error {
 		}
 		running.Go(func() {
 			defer func() { <-window }()
+			switch {
+			case kind < 3 && adjustment != 0:
+				g.adjust(ctx, grant, adjustment)
+				return
+			case kind < 5:
+				g.set(ctx, change, how)
+				return
+			}
 			if voided && racing {
 				running.Go(func() { g.void(ctx, grant) })
 			}
@@ -81,6 +90,9 @@ func (g *Granter) next(n int) journal.Grant {
 	case life < 5:
 		grant.Ends = now.Add(longGrant + time.Duration(random.IntN(1000))*time.Minute).Truncate(time.Hour).UnixMicro()
 	}
+	if random.IntN(10) == 0 {
+		grant.Minutes = 1
+	}
 	if random.IntN(8) == 0 {
 		grant.Begins = now.Add(time.Duration(random.Int64N(int64(4 * time.Second)))).UnixMicro()
 	}
@@ -96,31 +108,21 @@ func (g *Granter) grant(ctx context.Context, grant journal.Grant) {
 	if grant.Ends != 0 {
 		content["expires_at"] = timeOf(grant.Ends)
 	}
-	status := g.ask(ctx, "/v1/accounts/"+grant.Account+"/grants", content)
-	g.Journal.Write(journal.Answer{Account: grant.Account, Grant: grant.ID, Status: status})
+	if grant.Minutes > 0 {
+		content["recurrence"] = fmt.Sprintf("PT%dM", grant.Minutes)
+		content["rollover"] = map[string]string{"max": credits(grant.Amount / 3)}
+	}
+	g.Commander.insist(ctx, journal.Answer{Kind: "grant", Account: grant.Account, ID: grant.ID}, http.MethodPost, "/v1/accounts/"+grant.Account+"/grants", content)
 }
 
 func (g *Granter) void(ctx context.Context, grant journal.Grant) {
-	status := g.ask(ctx, "/v1/grants/"+grant.ID+"/void", map[string]any{"account": grant.Account, "reason": "chaos"})
-	g.Journal.Write(journal.Answer{Void: true, Account: grant.Account, Grant: grant.ID, Status: status})
+	g.Commander.insist(ctx, journal.Answer{Kind: "void", Account: grant.Account, ID: grant.ID},
+		http.MethodPost, "/v1/grants/"+grant.ID+"/void", map[string]any{"account": grant.Account, "reason": "chaos"})
 }
 
-// ask repeats a command until its answer is definite, and returns 0 only when
-// ctx ends first.
-func (g *Granter) ask(ctx context.Context, path string, content map[string]any) (status int) {
-	body, err := json.Marshal(content)
-	if err != nil {
-		panic(fmt.Sprintf("workload: encode a command: %v", err))
-	}
-	for ctx.Err() == nil {
-		status, err := g.Gateway.Do(ctx, http.MethodPost, path, map[string]string{"Content-Type": "application/json"}, body)
-		if err == nil && status < 500 && status != http.StatusTooManyRequests {
-			return status
-		}
-		Pause(ctx, retryDelay)
-	}
-	return 0
+// adjust corrects an account by hand.
+func (g *Granter) adjust(ctx context.Context, grant journal.Grant, amount int64) {
+	g.Journal.Write(journal.Command{Kind: "adjust", Account: grant.Account, ID: grant.ID, Amount: amount})
+	g.Commander.insist(ctx, journal.Answer{Kind: "adjust", Account: grant.Account, ID: grant.ID},
+		http.MethodPost, "/v1/accounts/"+grant.Account+"/adjustments", map[string]any{"id": grant.ID, "amount": credits(amount), "reason": "chaos"})
 }
-
-// credits writes micro-credits as credits.
-func credits(micro int64) string { return fmt.Sprintf("%d.%06d", micro/1_000_000, micro%1_000_000) }

@@ -167,7 +167,7 @@ func (p *Producer) publish(ctx context.Context, m *Message) bool {
 }
 
 func (p *Producer) post(ctx context.Context, m *Message) bool {
-	status, err := p.Gateway.Do(ctx, http.MethodPost, "/v1/events", m.Header, m.Body)
+	status, _, err := p.Gateway.Do(ctx, http.MethodPost, "/v1/events", m.Header, m.Body)
 	if err != nil || status >= 500 {
 		return false
 	}
@@ -204,14 +204,14 @@ type Gateway struct {
 	turn atomic.Uint64
 }
 
-// Do makes one request and returns the status of its answer.
-func (g *Gateway) Do(ctx context.Context, method, path string, header map[string]string, body []byte) (int, error) {
+// Do makes one request and returns the status and the body of its answer.
+func (g *Gateway) Do(ctx context.Context, method, path string, header map[string]string, body []byte) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, postTimeout)
 	defer cancel()
 	url := g.URLs[g.turn.Add(1)%uint64(len(g.URLs))]
 	request, err := http.NewRequestWithContext(ctx, method, url+path, bytes.NewReader(body))
 	if err != nil {
-		return 0, fmt.Errorf("make a request: %w", err)
+		return 0, nil, fmt.Errorf("make a request: %w", err)
 	}
 	request.Header.Set("Authorization", "Bearer "+g.Key)
 	for name, value := range header {
@@ -219,9 +219,9 @@ func (g *Gateway) Do(ctx context.Context, method, path string, header map[string
 	}
 	answer, err := g.Client.Do(request)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer answer.Body.Close()
-	_, err = io.Copy(io.Discard, answer.Body)
-	return answer.StatusCode, err
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, text, err
 }

@@ -43,12 +43,13 @@ type Account struct {
 	// Crossings are the entries at which the account crossed each of its levels,
 	// by its kind and threshold, and either way.
 	Crossings map[Crossing][]Place
+	ended     map[Crossing]Place // levels and budgets that other terms ended
 }
 
 func newAccount(b *Books, name string) *Account {
 	a := &Account{
 		books: b, Name: name, now: ever, next: ever, known: map[string]*Grant{}, charges: map[string]*Adjust{},
-		holds: map[string]*Hold{}, Crossings: map[Crossing][]Place{},
+		holds: map[string]*Hold{}, Crossings: map[Crossing][]Place{}, ended: map[Crossing]Place{},
 	}
 	a.adopt(Terms{})
 	return a
@@ -62,14 +63,16 @@ func (a *Account) drawable() (sum int64) {
 	return sum
 }
 
-func (a *Account) held() (sum int64) {
+// Held is what open holds reserve, in micro-credits.
+func (a *Account) Held() (sum int64) {
 	for _, h := range a.open {
 		sum += h.amount
 	}
 	return sum
 }
 
-func (a *Account) available() int64 { return max(0, a.drawable()-a.held()) }
+// Available is what may be spent now, in micro-credits.
+func (a *Account) Available() int64 { return max(0, a.drawable()-a.Held()) }
 
 func (a *Account) remaining() int64 { return a.granted - a.drawn - a.expired - a.voided }
 
@@ -86,10 +89,10 @@ func (a *Account) pass() {
 		if len(a.open) > 0 {
 			due(a.open[0].expires, a.expireHold)
 		}
-		if g := a.nextToExpire(); g != nil {
-			due(g.ends, func(int64) { a.expire(g) })
+		if g := a.first(expiry); g != nil {
+			due(expiry(g), func(int64) { a.expire(g) })
 		}
-		if g := a.nextToRecur(); g != nil {
+		if g := a.first(recurrence); g != nil {
 			due(g.recurs, func(at int64) { a.recur(g, at) })
 		}
 		if p := a.period; p != nil && p.running {
@@ -121,17 +124,16 @@ func (a *Account) first(when func(*Grant) int64) (first *Grant) {
 	return first
 }
 
-// nextToExpire leaves out what ends with a period that carries it over.
-func (a *Account) nextToExpire() *Grant {
-	return a.first(func(g *Grant) int64 {
-		if g.carried {
-			return never
-		}
-		return g.ends
-	})
+// expiry is when a grant expires by itself: never, if it ends with a period that
+// carries it over.
+func expiry(g *Grant) int64 {
+	if g.carried {
+		return never
+	}
+	return g.ends
 }
 
-func (a *Account) nextToRecur() *Grant { return a.first(func(g *Grant) int64 { return g.recurs }) }
+func recurrence(g *Grant) int64 { return g.recurs }
 
 // debit charges usage.
 func (a *Account) debit(d *Debit) Decision {

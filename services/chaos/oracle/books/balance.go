@@ -89,7 +89,7 @@ func (b *Balance) Order() {
 // Balance is the account as its balance should show it, in the order of Order.
 func (a *Account) Balance() Balance {
 	b := Balance{
-		Account: a.Name, Available: Credits(a.available()), Held: Credits(a.held()), Overage: Credits(a.overage),
+		Account: a.Name, Available: Credits(a.Available()), Held: Credits(a.Held()), Overage: Credits(a.overage),
 		Granted: Credits(a.granted), Remaining: Credits(a.remaining()), Drawn: Credits(a.drawn), Expired: Credits(a.expired),
 		Voided: Credits(a.voided), Charged: Credits(a.Charged), Forgiven: Credits(a.forgiven), Sequence: a.At.Sequence, Index: a.At.Index,
 	}

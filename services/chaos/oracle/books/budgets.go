@@ -89,7 +89,7 @@ func (a *Account) assess(b *budget, value string) {
 		return
 	}
 	s.exceeded, s.since = exceeded, a.At
-	kind := "budget_restored"
+	kind := budgetRestored
 	if exceeded {
 		kind = "budget_exceeded"
 	}
@@ -118,12 +118,22 @@ func (a *Account) tidy() {
 func (a *Account) adoptBudgets() {
 	before := a.budgets
 	a.budgets = nil
+	for _, b := range before {
+		for value, s := range b.values {
+			if s.exceeded {
+				a.ended[Crossing{budgetRestored, b.nameOf(value)}] = a.At // unless it goes on
+			}
+		}
+	}
 	for _, terms := range a.terms.Budgets {
 		b := &budget{Budget: terms, values: map[string]*spent{}}
 		a.openWindow(b)
 		for _, old := range before {
 			if old.Scope == b.Scope && old.Per == b.Per {
 				b.start, b.end, b.values = old.start, old.end, old.values
+				for value := range b.values {
+					delete(a.ended, Crossing{budgetRestored, b.nameOf(value)})
+				}
 			}
 		}
 		for value := range b.values {

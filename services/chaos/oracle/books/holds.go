@@ -31,7 +31,7 @@ func (a *Account) hold(c *Reserve) Decision {
 		return refused("conflict")
 	}
 	amount := int64(c.Amount)
-	if amount > a.available() || !a.haveRoom(c.Work, amount) {
+	if amount > a.Available() || !a.haveRoom(c.Work, amount) {
 		return refused("insufficient")
 	}
 	h := &Hold{ID: c.ID, amount: amount, expires: a.now + life(c), nth: len(a.holds), State: hold, content: *c}

@@ -2,7 +2,14 @@ package books
 
 import (
 	"math/big"
+	"slices"
 	"strings"
+)
+
+const (
+	exhausted      = "exhausted"
+	restored       = "restored"
+	budgetRestored = "budget_restored"
 )
 
 // Crossing is a way across a level: low, exhausted and overage_started of a
@@ -46,11 +53,16 @@ func (a *Account) adopt(t Terms) {
 		add("overage_started", "0")
 	case soft:
 		add("overage_started", "0")
-		add("exhausted", (-*t.OverageLimit).String())
+		add(exhausted, (-*t.OverageLimit).String())
 	case t.HardStopAt != nil:
-		add("exhausted", t.HardStopAt.String())
+		add(exhausted, t.HardStopAt.String())
 	default:
-		add("exhausted", "0")
+		add(exhausted, "0")
+	}
+	for _, old := range before {
+		if old.Kind == exhausted && old.Reached && !slices.ContainsFunc(a.levels, func(l *Level) bool { return l.Threshold == old.Threshold && l.Kind == exhausted }) {
+			a.ended[Crossing{Kind: restored}] = a.At
+		}
 	}
 	a.rebase()
 	a.adoptBudgets()
@@ -80,7 +92,7 @@ func (a *Account) evaluate() {
 	if a.granted == 0 && a.Charged == 0 && !a.touched {
 		return
 	}
-	available := a.available()
+	available := a.Available()
 	for _, l := range a.levels {
 		reached := available-a.overage <= l.At
 		if l.Kind == "overage_started" {
@@ -93,10 +105,24 @@ func (a *Account) evaluate() {
 		switch {
 		case reached:
 			a.cross(Crossing{l.Kind, l.Threshold})
-		case l.Kind == "exhausted":
-			a.cross(Crossing{"restored", l.Threshold})
+		case l.Kind == exhausted:
+			a.cross(Crossing{restored, l.Threshold})
 		}
 	}
+}
+
+// Crossed reports whether the entry at p had the account cross c. Terms that
+// change end a level or a budget that was reached without a crossing: what comes
+// behind may be told as the cause that it does not hold any more.
+func (a *Account) Crossed(c Crossing, p Place) bool {
+	if slices.Contains(a.Crossings[c], p) {
+		return true
+	}
+	if c.Kind == restored {
+		c.Threshold = "" // it names the level that the new terms have
+	}
+	ended, ok := a.ended[c]
+	return ok && !ended.After(p)
 }
 
 func (a *Account) cross(c Crossing) { a.Crossings[c] = append(a.Crossings[c], a.At) }
