@@ -40,8 +40,12 @@ func (r *reader) rateCard(n ast.Node) events.RateCard {
 	})
 	o.required("rules", "a list of rules", func(f field) {
 		names := map[string]bool{}
-		for _, element := range f.list("rules", rulesMax) {
+		elements := f.list("rules", rulesMax)
+		for _, element := range elements {
 			card.Rules = append(card.Rules, element.rule(names))
+		}
+		if i, detail := f.sum.Excess(); detail != "" {
+			elements[i].refuse("%s", detail)
 		}
 	})
 	o.optional("examples", func(f field) { card.Examples = f.examples() })
@@ -58,8 +62,12 @@ func (f field) rule(names map[string]bool) events.Rule {
 		}
 		names[rule.Name] = true
 	})
+	f.cost = 0
 	o.optional("match", func(f field) { rule.Match = f.match() })
+	match := f.cost
+	f.cost = 0
 	o.required("price", "a price such as {flat: \"1\"}", func(f field) { rule.Price = f.price() })
+	f.sum.Add(match, f.cost)
 	o.optional("examples", func(f field) { rule.Examples = f.examples() })
 	return rule
 }
@@ -102,12 +110,14 @@ func (f field) condition() string {
 	if !ok {
 		return ""
 	}
-	_, err := condition.Compile(s)
+	compiled, err := condition.Compile(s)
 	var wrong *condition.Error
 	switch {
+	case err == nil:
+		f.cost += compiled.Cost()
 	case errors.As(err, &wrong):
 		f.refuse("%s (line %d, column %d of the condition)", wrong.Detail, wrong.Line, wrong.Column)
-	case err != nil:
+	default:
 		f.refuse("found %s, which cannot be compiled: %v", clip(s), err)
 	}
 	return s

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +131,20 @@ func TestRateCardsAreRefusedWithTheLine(t *testing.T) {
 	price := func(p string) string { return rule("price: " + p) }
 	tiers := func(t string) string { return price("{graduated: {quantity: a, tiers: [" + t + "]}}") }
 	matching := func(m string) string { return rule("price: {flat: 1}", "match: "+m) }
+	dear := "'attributes.exists(a, attributes.exists(c, a != c && attributes[a] == \"q\"))'"
+	dears := func(matches, multipliers int) string {
+		rules := rule("price: {flat: 1}")
+		for i := range matches {
+			rules += fmt.Sprintf("\n  - name: r%d\n    match: {when: %s}\n    price: {flat: 1}", i, dear)
+		}
+		return rules + "\n  - name: multiplied\n    price: {flat: 1, multiply: [" + strings.Repeat("{when: "+dear+", by: 2},", multipliers) + "]}"
+	}
+	if _, err := catalog.ParseRateCard("f.yaml", []byte(dears(4, 1))); err != nil {
+		t.Error(err)
+	}
 	refusals{
+		"conditions that are too costly":       {dears(5, 1), "f.yaml:5:5: /rules/1: found conditions that may cost"},
+		"multipliers that are too costly":      {dears(0, 6), "f.yaml:5:5: /rules/1: found conditions that may cost"},
 		"not YAML":                             {"card: [", "f.yaml:1:"},
 		"an empty document":                    {"# nothing\n", "f.yaml:1:1: found an empty document; expected a rate card"},
 		"two documents":                        {price("{flat: 1}") + "\n---\ncard: d\n", "f.yaml:6:1: found a second document; expected one"},

@@ -10,12 +10,15 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/condition"
 )
 
 // reader walks a document and collects what is wrong with it. Its methods
 // return the zero value for what they refuse.
 type reader struct {
 	problems []Problem
+	cost     uint64        // of the conditions read since it was set to 0
+	sum      condition.Sum // of the rules read
 }
 
 // add records a problem at n.

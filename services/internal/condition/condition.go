@@ -29,8 +29,13 @@ const (
 // goroutines.
 type Condition struct {
 	program cel.Program
+	cost    uint64
 	plan    bool
 }
+
+// Cost returns what the condition may cost for the largest event there can be,
+// by an estimate.
+func (c *Condition) Cost() uint64 { return c.cost }
 
 // ReadsPlan reports whether the condition looks at the account's plan.
 func (c *Condition) ReadsPlan() bool { return c.plan }
@@ -90,7 +95,7 @@ func compile(source string, estimateMax, runMax uint64) (*Condition, error) {
 	if err != nil {
 		return nil, &Error{1, 1, fmt.Sprintf("found %v; expected %s", err, aCondition)}
 	}
-	return &Condition{program: program, plan: mentions(compiled.NativeRep(), "plan")}, nil
+	return &Condition{program: program, cost: cost.Max, plan: mentions(compiled.NativeRep(), "plan")}, nil
 }
 
 const (

@@ -64,7 +64,7 @@ type Charge struct {
 // New compiles card. It refuses, with events.ErrInvalid, a card that could not
 // rate: no rules, a malformed match or condition, a package of size 0, tiers
 // with a gap, a matrix whose cells do not fit, a minimum above the maximum, an
-// unknown rounding.
+// unknown rounding, conditions that may cost more than condition.SumMax.
 func New(card events.RateCard) (*Card, error) {
 	c := &Card{
 		name:          card.Card,
@@ -83,6 +83,7 @@ func New(card events.RateCard) (*Card, error) {
 	if len(card.Rules) == 0 {
 		return nil, fmt.Errorf("rate card %.64q: expected at least one rule: %w", card.Card, events.ErrInvalid)
 	}
+	var conditions condition.Sum
 	for _, r := range card.Rules {
 		compiled, err := compileRule(card.Card, r)
 		if err != nil {
@@ -91,6 +92,10 @@ func New(card events.RateCard) (*Card, error) {
 		c.rules = append(c.rules, compiled)
 		c.tiered = c.tiered || compiled.price.graduated != nil || compiled.price.volume != nil
 		c.ofAccounts = c.ofAccounts || c.tiered || compiled.readsPlan()
+		conditions.Add(compiled.costs())
+	}
+	if i, detail := conditions.Excess(); detail != "" {
+		return nil, fmt.Errorf("rule %.64q: %s: %w", card.Rules[i].Name, detail, events.ErrInvalid)
 	}
 	return c, nil
 }
@@ -111,6 +116,17 @@ func compileRule(card string, r events.Rule) (rule, error) {
 func (r *rule) readsPlan() bool {
 	return r.match.plan != "" || r.match.when != nil && r.match.when.ReadsPlan() ||
 		slices.ContainsFunc(r.price.multiply, func(m multiplier) bool { return m.when.ReadsPlan() })
+}
+
+// costs returns what the conditions of r may cost.
+func (r *rule) costs() (match, price uint64) {
+	if r.match.when != nil {
+		match = r.match.when.Cost()
+	}
+	for _, m := range r.price.multiply {
+		price += m.when.Cost()
+	}
+	return match, price
 }
 
 // ReadsAccounts reports whether Rate depends on the plan or the billing period

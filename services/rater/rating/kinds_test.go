@@ -2,6 +2,7 @@ package rating_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -246,6 +247,38 @@ func TestNewRefusesPricesThatMakeNoSense(t *testing.T) {
 	}
 	if _, err := rating.New(events.RateCard{Card: "c", Rules: []events.Rule{{Name: "r", Match: events.Match{When: "foo"}, Price: events.Price{Flat: quantity("1")}}}}); !errors.Is(err, events.ErrInvalid) {
 		t.Errorf("a condition that does not compile: %v", err)
+	}
+}
+
+// Six of these conditions exceed condition.SumMax, five do not.
+func TestNewRefusesConditionsThatCostTooMuchTogether(t *testing.T) {
+	t.Parallel()
+	const dear = `attributes.exists(a, attributes.exists(c, a != c && attributes[a] == "q"))`
+	card := func(rules, whens, multipliers int) error {
+		c := events.RateCard{Card: "c"}
+		for i := range rules {
+			r := events.Rule{Name: "r" + strconv.Itoa(i), Price: events.Price{Flat: quantity("1")}}
+			if i < whens {
+				r.Match.When = dear
+			}
+			for range multipliers {
+				r.Price.Multiply = append(r.Price.Multiply, events.Multiplier{When: dear, By: *quantity("2")})
+			}
+			c.Rules = append(c.Rules, r)
+		}
+		_, err := rating.New(c)
+		return err
+	}
+	for _, fits := range [][3]int{{5, 5, 0}, {10, 0, 5}, {10, 4, 1}} {
+		if err := card(fits[0], fits[1], fits[2]); err != nil {
+			t.Errorf("%d rules, %d conditions of matches and %d of a price: %v", fits[0], fits[1], fits[2], err)
+		}
+	}
+	for _, exceeds := range [][3]int{{6, 6, 0}, {1, 0, 6}, {10, 5, 1}} {
+		err := card(exceeds[0], exceeds[1], exceeds[2])
+		if !errors.Is(err, events.ErrInvalid) || !strings.Contains(err.Error(), `rule "r0": found conditions that may cost`) {
+			t.Errorf("%d rules, %d conditions of matches and %d of a price: error %v, want ErrInvalid and the rule", exceeds[0], exceeds[1], exceeds[2], err)
+		}
 	}
 }
 
