@@ -191,6 +191,9 @@ type wallet struct {
 	available events.Credits
 	levels    []events.Level
 	budgets   []events.BudgetBalance
+	topsUp    bool // below 30
+	requests  uint64
+	topUp     *events.TopUpBalance
 	published policy.Published
 	want      []string
 }
@@ -238,9 +241,18 @@ func (w *wallet) changeBy(cause *events.Cause, amount events.Credits) (events.Ba
 			u.Exceeded, u.Since = exceeded, cause
 		}
 	}
+	switch low := w.available < 30; {
+	case low && w.topsUp && w.topUp == nil:
+		w.requests++
+		w.topUp = &events.TopUpBalance{State: events.TopUpPending, Since: cause, Request: &events.TopUpRequest{
+			ID: events.TopUpID(w.account, w.requests), Amount: 100, Below: 30, RequestedAt: cause.At, ExpiresAt: cause.At,
+		}}
+	case !low:
+		w.topUp = nil
+	}
 	b := events.Balance{
 		Account: w.account, Available: w.available, Sequence: cause.Sequence, At: cause.At,
-		Levels: slices.Clone(w.levels), Budgets: slices.Clone(w.budgets),
+		Levels: slices.Clone(w.levels), Budgets: slices.Clone(w.budgets), TopUp: w.topUp,
 	}
 	signals := policy.React(w.published, b)
 	for _, s := range signals {
@@ -343,6 +355,7 @@ func (r *rig) drive(seed uint64, steps int, accounts ...string) {
 		w.budgets = []events.BudgetBalance{
 			{Scope: "project:web", Budget: "project:*", Per: "day", Limit: 10}, {Scope: "key:k1", Budget: "key:*", Per: "month", Limit: 20},
 		}
+		w.topsUp = true
 		wallets = append(wallets, w)
 	}
 	n := len(r.heard)

@@ -285,6 +285,7 @@ func (p *partition) reread(ctx context.Context, name string) (account, error) {
 		events.SignalSubject(events.SignalOverageStarted, name),
 		events.SignalSubject(events.SignalBudgetExceeded, name),
 		events.SignalSubject(events.SignalBudgetRestored, name),
+		events.SignalSubject(events.SignalTopUpRequested, name),
 	} {
 		m, ok, err := p.signals.Last(ctx, subject)
 		if err != nil {

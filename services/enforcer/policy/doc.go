@@ -9,6 +9,8 @@
 // A ledger that lost its end in a power cut gives sequences out again, but not
 // their times. An account is then told on by what is recorded later: exhausted
 // and restored as it stands, low by causes that are not the last one told again.
+// A request for a top-up is told once by its id, also when another one has that
+// id now.
 // A low level that was told from an entry that was lost may be told once more
 // when another one than the last of them came back later in the ledger.
 package policy

@@ -13,6 +13,7 @@ type Published struct {
 	sequence  uint64   // of the last signal
 	exhausted bool     // the last of exhausted and restored was exhausted
 	exceeded  []string // the budgets told as exceeded, by name, sorted
+	topUp     uint64   // the number of the last top-up that was requested
 	mark      mark
 }
 
@@ -39,6 +40,8 @@ func (p Published) After(s events.Signal) Published {
 		p.exhausted = false
 	case events.SignalBudgetExceeded, events.SignalBudgetRestored:
 		p.exceeded = s.Exceeded
+	case events.SignalTopUpRequested:
+		p.topUp = max(p.topUp, numberOf(s.TopUp, s.Account))
 	}
 	m := mark{cause: s.Cause, kind: s.Kind, threshold: s.Threshold}
 	// A lower cause leaves the mark where it is: that only happens to a
@@ -63,7 +66,8 @@ func (p Published) Before(b events.Balance) bool {
 
 // React returns what is to be published of an account, in order: by cause, and
 // at one cause restored, then low from the highest level down, then that
-// overage started, then exhausted, then budgets restored and exceeded.
+// overage started, then exhausted, then budgets restored and exceeded, then the
+// request for a top-up.
 // A balance that stands before what was published yields nothing. React is
 // total, and after the signals it returned it returns none.
 func React(p Published, b events.Balance) []events.Signal {
@@ -82,7 +86,7 @@ func react(p Published, b events.Balance, rewound bool) []events.Signal {
 	if again, ok := p.redone(b); ok {
 		p.mark.cause, rewound = again, false
 	}
-	signals := append(p.pending(b, rewound), p.budgets(b)...)
+	signals := slices.Concat(p.pending(b, rewound), p.budgets(b), p.topUps(b))
 	slices.SortStableFunc(signals, func(a, b events.Signal) int {
 		return cmp.Or(comparePlace(a.Cause, b.Cause), cmp.Compare(rank(a.Kind), rank(b.Kind)))
 	})
@@ -100,6 +104,9 @@ func (p Published) redone(b events.Balance) (events.Cause, bool) {
 	}
 	for _, u := range b.Budgets {
 		causes = append(causes, u.Since)
+	}
+	if b.TopUp != nil {
+		causes = append(causes, b.TopUp.Since)
 	}
 	for _, c := range causes {
 		if c != nil && c.ID != "" && c.ID == was.ID && c.Source == was.Source && c.Kind == was.Kind && reusedOrAfter(*c, was) {
@@ -238,6 +245,8 @@ func rank(k events.SignalKind) int {
 		return 5
 	case events.SignalBudgetExceeded:
 		return 6
+	case events.SignalTopUpRequested:
+		return 7
 	}
 	return 0
 }

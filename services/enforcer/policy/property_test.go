@@ -26,6 +26,9 @@ var anyBalance = rapid.Custom(func(t *rapid.T) events.Balance {
 		}
 		b.Levels = append(b.Levels, l)
 	}
+	if rapid.Bool().Draw(t, "top-up") {
+		b.TopUp = requested(rapid.Uint64Range(0, 5).Draw(t, "request"), place.Draw(t, "requested since"))
+	}
 	return b
 })
 
@@ -101,6 +104,8 @@ var histories = rapid.Custom(func(t *rapid.T) []events.Balance {
 	}
 	budgets := []events.BudgetBalance{{Scope: "project:web", Per: "day"}, {Scope: "key:k1", Per: "day"}, {Scope: "key:k1", Per: "month"}}
 	available := events.Credits(100)
+	var requests uint64
+	var topUp *events.TopUpBalance
 	var seen []events.Balance
 	for i, change := range rapid.SliceOfN(rapid.Int64Range(-120, 120), 1, 20).Draw(t, "changes") {
 		available = max(-60, available+events.Credits(change)) // below 0 it is overage
@@ -125,9 +130,16 @@ var histories = rapid.Custom(func(t *rapid.T) []events.Balance {
 				listed = append(listed, budgets[j])
 			}
 		}
+		if rapid.IntRange(0, 2).Draw(t, "requests") == 0 {
+			requests++
+			topUp = requested(requests, cause.Sequence)
+			topUp.Since = cause
+		} else if rapid.Bool().Draw(t, "answered") {
+			topUp = nil
+		}
 		if rapid.Bool().Draw(t, "seen") {
 			seen = append(seen, events.Balance{
-				Account: "acme", Available: available, Levels: now, Budgets: listed, Sequence: cause.Sequence, Index: cause.Index,
+				Account: "acme", Available: available, Levels: now, Budgets: listed, TopUp: topUp, Sequence: cause.Sequence, Index: cause.Index,
 			})
 		}
 	}
