@@ -47,6 +47,7 @@ func (g *Gateway) routes() error {
 	g.balanceRoutes()
 	g.adjustmentRoutes()
 	g.holdRoutes()
+	g.topUpRoutes()
 	g.historyRoutes()
 	g.explainRoutes()
 	g.correctionRoutes()

@@ -112,7 +112,7 @@ func refusal(d events.Decision) *Problem {
 	case events.RefusedInsufficient:
 		return insufficient(d)
 	case events.RefusedConflict, events.RefusedAlreadyVoid, events.RefusedSpent,
-		events.RefusedCaptured, events.RefusedReleased, events.RefusedExpired:
+		events.RefusedCaptured, events.RefusedReleased, events.RefusedExpired, events.RefusedAnswered:
 		status = http.StatusConflict
 	case events.RefusedNotFound:
 		status = http.StatusNotFound

@@ -31,6 +31,8 @@ type grantOutput struct {
 type GrantDecision struct {
 	Account string `json:"account"`
 	Grant   string `json:"grant"`
+	// TopUp is of a grant that names a request for a top-up.
+	TopUp events.TopUpAnswer `json:"top_up,omitempty" enum:"answered,not_pending" doc:"What the grant did to the request for a top-up that it names. It is issued either way."`
 	Decided
 }
 
@@ -89,7 +91,7 @@ func (g *Gateway) addGrant(ctx context.Context, in *addGrantInput) (*grantOutput
 	}
 	return &grantOutput{
 		Status: createdStatus(decision.Outcome),
-		Body:   GrantDecision{Account: in.Account, Grant: grant.ID, Decided: decided(decision)},
+		Body:   GrantDecision{Account: in.Account, Grant: grant.ID, TopUp: decision.TopUp, Decided: decided(decision)},
 	}, nil
 }
 
@@ -125,6 +127,9 @@ func checkGrant(g events.Grant) (faults []Fault) {
 		wrong("/rollover/max", "found %s; expected credits above 0, at most %s", r.Max, events.MaxCredits)
 	} else if r != nil && (r.Min < 0 || r.Min > r.Max || r.Min > g.Amount) {
 		wrong("/rollover/min", "found %s; expected 0 to the lower of max and the grant's amount", r.Min)
+	}
+	if g.TopUp != "" && !events.ValidTopUpID(g.TopUp) {
+		wrong("/top_up", "found %q; expected a request for a top-up such as topup:acme:1", clip(g.TopUp))
 	}
 	if basis := g.CostBasis; basis != nil && !validCurrency(basis.Currency) {
 		wrong("/cost_basis/currency", "found %q; expected three capital letters, such as USD", clip(basis.Currency))

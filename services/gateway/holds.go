@@ -138,7 +138,7 @@ func (g *Gateway) changeHold(ctx context.Context, account string, r events.HoldR
 // insufficient is the problem of a hold that does not fit.
 func insufficient(d events.Decision) *Problem {
 	p := newProblem(http.StatusPaymentRequired, "%s", d.Detail)
-	short := Insufficiency{Scope: events.ScopeAccount, TopUp: topUpNone}
+	short := Insufficiency{Scope: events.ScopeAccount, TopUp: events.TopUpNone}
 	if d.Shortage != nil {
 		short.Scope, short.Available, short.Required = d.Shortage.Scope, d.Shortage.Available, d.Shortage.Required
 		if at := d.Shortage.ResetsAt; !at.IsZero() {
@@ -147,13 +147,13 @@ func insufficient(d events.Decision) *Problem {
 	}
 	if d.Balance != nil {
 		short.Account = d.Balance.Account
+		if topUp := d.Balance.TopUp; topUp != nil && short.Scope == events.ScopeAccount {
+			short.TopUp = topUp.State
+		}
 	}
 	p.Insufficiency = &short
 	return p
 }
-
-// topUpNone says that nothing is about to fill the account up.
-const topUpNone = "none"
 
 // Insufficiency is what a problem of status 402 says beside the rest.
 type Insufficiency struct {
@@ -162,7 +162,8 @@ type Insufficiency struct {
 	Required  events.Credits `json:"required" required:"false"`
 	Scope     string         `json:"scope" required:"false" doc:"The narrowest that refused: account, project:web, key:key_7f3."`
 	ResetsAt  *time.Time     `json:"resets_at,omitempty" doc:"When the scope is filled up again by itself."`
-	TopUp     string         `json:"top_up" required:"false" enum:"none,available,pending"`
+	// TopUp is of the account; no top-up gives a budget more room.
+	TopUp events.TopUpState `json:"top_up" required:"false" enum:"none,available,pending" doc:"Whether a top-up of the account is requested, or will be once it is low. none where a budget refused."`
 }
 
 func (g *Gateway) listHolds(ctx context.Context, in *AccountPath) (*holdsOutput, error) {

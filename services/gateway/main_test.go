@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -100,27 +101,36 @@ func (w *world) serve(g *gateway.Gateway) {
 // project runs the real projector, which answers commands.
 func (w *world) project() *world {
 	w.t.Helper()
+	w.balances()
+	return w
+}
+
+// balances runs the real projector until stop, or the test's end.
+func (w *world) balances() (stop func()) {
+	w.t.Helper()
 	broker, err := stream.NewBroker(w.nc)
 	w.ok(err)
 	p, err := balances.New(balances.Config{Broker: broker, Partitions: w.streams.Partitions})
 	w.ok(err)
-	w.run("project balances", p.Run)
+	stop = w.run("project balances", p.Run)
 	// It answers commands that are stored after it caught up.
 	w.until("the projector is ready", p.Ready)
-	return w
+	return stop
 }
 
-// run runs a part of the installation until the test ends.
-func (w *world) run(what string, part func(context.Context) error) {
-	ctx, stop := context.WithCancel(context.Background())
+// run runs a service until stop, or the test's end.
+func (w *world) run(what string, run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- part(ctx) }()
-	w.t.Cleanup(func() {
-		stop()
+	go func() { done <- run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		if err := <-done; err != nil {
 			w.t.Errorf("%s: %v", what, err)
 		}
 	})
+	w.t.Cleanup(stop)
+	return stop
 }
 
 // until waits for what takes a moment; it gives up long after that.

@@ -55,7 +55,7 @@ func topUpRuleOf(t *events.TopUp) topUpRule {
 	}
 }
 
-func (r topUpRule) some() bool { return r != topUpRule{} }
+func (r topUpRule) some() bool { return r.atMost > 0 }
 
 // checkTopUp returns what is wrong with a rule, or "".
 func checkTopUp(t *events.TopUp) string {
