@@ -36,8 +36,9 @@ func (c *Correction) Charges() (was, now Credits) {
 	return was, now
 }
 
-// Corrected is what a correction did: Was equals what was given back to grants,
-// what of it is lost, what is owed no more, and what was forgiven.
+// Corrected is what a correction did. What both charges have in common stays as it
+// was drawn. Was less Now equals what was given back to grants, what of it is lost,
+// what is owed no more, and what was forgiven; a higher charge draws the difference.
 type Corrected struct {
 	Was Credits `json:"was"` // charged before; 0 of an event that was void
 	Now Credits `json:"now"` // charged from here on; 0 of one that is void
@@ -52,8 +53,8 @@ type Corrected struct {
 	// forgiven: that gives nobody anything back.
 	Owed     Credits `json:"owed,omitzero"`
 	Forgiven Credits `json:"forgiven,omitzero"`
-	// Drawn are the grants that pay afterwards: what is owed still, and what the
-	// event is charged now.
+	// Drawn are the grants that pay afterwards: what is owed still, or what the
+	// event is charged more.
 	Drawn []GrantShare `json:"drawn,omitempty"`
 }
 

@@ -22,7 +22,7 @@ func (x *step) correct(c *events.Correction) events.Decision {
 	case was < 0 || was > events.MaxCredits || now < 0 || now > events.MaxCredits:
 		return refuse(events.RefusedInvalid, "the amount of a debit lies outside 0 and "+events.MaxCredits.String())
 	}
-	back, ok := x.refundOf(at, was)
+	back, ok := x.refundOf(at, was, max(0, was-now))
 	if !ok || !a.counted(first, c.Was) {
 		return refuse(events.RefusedNotFound, "corrects: the account was not charged this amount there")
 	}
@@ -34,7 +34,8 @@ func (x *step) correct(c *events.Correction) events.Decision {
 	a.charged += p.Charged
 	x.giveBack(p, back)
 	x.repay(p)
-	x.cover(p, now)
+	x.cover(p, max(0, p.Charged))
+	x.state.drew = joined(back.kept, x.state.drew)
 	x.note()
 	x.recount(first, c.Was, c.Now)
 	a.chargesNothing(at)
@@ -48,7 +49,7 @@ func (x *step) correct(c *events.Correction) events.Decision {
 func Corrected(c *events.Correction, p Posting) *events.Corrected {
 	did := &events.Corrected{Expired: p.Expired, Voided: p.Voided, Forgiven: -p.Forgiven}
 	did.Was, did.Now = c.Charges()
-	did.Owed = did.Was - did.Forgiven
+	did.Owed = max(0, did.Was-did.Now) - did.Forgiven
 	for _, d := range p.Draws {
 		switch {
 		case d.Amount > 0:
@@ -73,32 +74,45 @@ func addShare(shares []events.GrantShare, grant string, amount, left events.Cred
 	return append(shares, events.GrantShare{Grant: grant, Amount: amount, Left: left})
 }
 
+// joined returns all shares of drew behind those of kept, neighbours of one source
+// as one, in the memory of kept.
+func joined(kept, drew []share) []share {
+	for _, s := range drew {
+		if n := len(kept); n > 0 && kept[n-1].source == s.source {
+			kept[n-1].amount += s.amount
+			continue
+		}
+		kept = append(kept, s)
+	}
+	return kept
+}
+
 // place is that of the entry on its way.
 func (x *step) place() place { return place{x.point.Sequence, x.point.Index} }
 
 // chargesNothing remembers that the entry at p charges nothing, or nothing any
 // more.
 func (a *account) chargesNothing(p place) {
-	if a.uses == nil {
-		a.uses = &uses{}
+	u := a.remembered()
+	if u.corrected == nil {
+		u.corrected = map[place]bool{}
 	}
-	if a.uses.corrected == nil {
-		a.uses.corrected = map[place]bool{}
-	}
-	a.uses.corrected[p] = true
+	u.corrected[p] = true
 }
 
-// refund is where a charge goes back to.
+// refund is where a charge, or the last part of one, goes back to.
 type refund struct {
+	kept     []share        // of what the charge drew, as it stays
 	refills  []share        // of grants
 	owed     events.Credits // that is owed no more
-	unpaid   events.Credits // of what grants repaid, the latest first
 	forgiven events.Credits // that was forgiven, and gives nobody anything back
+	undone   []unsettled    // of debts
 }
 
-// refundOf returns where the charge of amount at p goes back to; ok is false
-// when so much cannot have been charged there.
-func (x *step) refundOf(p place, amount events.Credits) (back refund, ok bool) {
+// refundOf returns where the last part, less, of the charge of amount at p goes
+// back to: what it drew last comes first, as a lower charge would not have drawn
+// it. ok is false when so much cannot have been charged there.
+func (x *step) refundOf(p place, amount, less events.Credits) (back refund, ok bool) {
 	if amount == 0 {
 		return back, true
 	}
@@ -106,70 +120,52 @@ func (x *step) refundOf(p place, amount events.Credits) (back refund, ok bool) {
 	if !ok {
 		return back, false
 	}
-	for _, s := range parts {
-		if s.grant != nil {
-			back.refills = append(back.refills, s)
-		} else {
-			x.unpay(&back, s.amount)
+	back.kept = slices.Clone(parts)
+	for less > 0 {
+		last := &back.kept[len(back.kept)-1]
+		taken := share{last.source, min(less, last.amount)}
+		less -= taken.amount
+		if last.amount -= taken.amount; last.amount == 0 {
+			back.kept = back.kept[:len(back.kept)-1]
+		}
+		switch {
+		case taken.debt != nil:
+			ok = x.unpay(&back, taken.debt, taken.amount) && ok
+		case taken.grant == lostToForgiving:
+			back.forgiven += taken.amount
+		default:
+			back.refills = append(back.refills, taken)
 		}
 	}
-	return back, x.fits(back)
-}
-
-// unpay adds overage to what goes back: what is owed still, then what grants
-// repaid, the latest first, and the rest was forgiven.
-func (x *step) unpay(back *refund, amount events.Credits) {
-	a := x.account
-	back.owed = min(amount, a.overage)
-	amount -= back.owed
-	for _, s := range slices.Backward(a.uses.repaid) {
-		s.amount = min(s.amount, amount)
-		if s.amount == 0 {
-			break
-		}
-		back.refills = append(back.refills, s)
-		back.unpaid += s.amount
-		amount -= s.amount
-	}
-	back.forgiven = amount
+	slices.Reverse(back.refills) // to the order in which they were drawn
+	return back, ok && x.fits(back)
 }
 
 // fits reports whether everything has room where it goes back to. It has, unless
 // a correction says of an entry what is not so.
 func (x *step) fits(back refund) bool {
-	a := x.account
 	var sum events.Credits
-	for i, s := range back.refills {
+	ofGrant := map[*grant]events.Credits{}
+	for _, s := range back.refills {
 		sum += s.amount
 		if x.standing(s.source).grant.isLost() {
 			continue
 		}
-		total := s.amount
-		for _, other := range back.refills[:i] {
-			if other.source == s.source {
-				total += other.amount
-			}
-		}
-		if total > s.grant.amount-s.grant.remaining {
+		if ofGrant[s.grant] += s.amount; ofGrant[s.grant] > s.grant.amount-s.grant.remaining {
 			return false
 		}
 	}
-	return sum <= a.drawn && back.forgiven <= a.forgiven
+	return sum <= x.account.drawn && back.forgiven <= x.account.forgiven
 }
 
 // giveBack returns credits to where they came from.
 func (x *step) giveBack(p *Posting, back refund) {
 	a := x.account
-	a.overage -= back.owed
+	a.owesLess(back.owed)
 	a.forgiven -= back.forgiven
 	p.Forgiven -= back.forgiven
-	for unpaid := back.unpaid; unpaid > 0; {
-		last := &a.uses.repaid[len(a.uses.repaid)-1]
-		amount := min(unpaid, last.amount)
-		unpaid -= amount
-		if last.amount -= amount; last.amount == 0 {
-			a.uses.repaid = a.uses.repaid[:len(a.uses.repaid)-1]
-		}
+	for _, u := range back.undone {
+		u.undo()
 	}
 	for _, s := range back.refills {
 		x.refill(p, s.source, s.amount)

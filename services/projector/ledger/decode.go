@@ -186,6 +186,7 @@ func (d *stateDecoder) finish(a *account, due micros) {
 	}
 	a.overage = a.charged - a.drawn - a.forgiven
 	d.check(a.overage >= 0 && a.drawable >= 0 && (a.overage == 0 || a.drawable == 0), "totals of an account")
+	d.check((a.overage > 0) == (a.uses != nil && a.uses.debt != nil), "debt of an account")
 	d.check(a.settings != nil || a.cycle == nil && !a.terms.period.some() && len(a.terms.limits) == 0, "periods of an account")
 	if d.err != nil {
 		return

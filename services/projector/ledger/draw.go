@@ -48,15 +48,14 @@ func (x *step) cover(p *Posting, owed events.Credits) {
 	a, s := x.account, x.state
 	s.drew = s.drew[:0]
 	for owed > 0 && len(a.active) > 0 {
-		from := source{a.active[0], a.active[0].turn()}
+		from := source{grant: a.active[0], turn: a.active[0].turn()}
 		drawn := x.draw(p, from.grant, owed)
 		s.drew = append(s.drew, share{from, drawn})
 		owed -= drawn
 	}
 	if owed > 0 {
-		s.drew = append(s.drew, share{source{}, owed})
+		s.drew = append(s.drew, share{source{debt: x.owe(owed)}, owed})
 	}
-	a.overage += owed
 }
 
 // repay lets active grants pay what is still owed.
@@ -64,9 +63,7 @@ func (x *step) repay(p *Posting) {
 	a := x.account
 	for a.overage > 0 && len(a.active) > 0 {
 		g := a.active[0]
-		repaid := x.draw(p, g, a.overage)
-		a.overage -= repaid
-		x.noteRepaid(g, repaid)
+		x.repaid(g, x.draw(p, g, a.overage))
 	}
 }
 
@@ -109,6 +106,7 @@ func (x *step) close(g *grant, how ending) {
 	a := x.account
 	if g.rests() {
 		a.renewing.resting.remove(int(g.index))
+		g.renewal.resting = false
 	} else {
 		a.active.remove(int(g.index))
 	}

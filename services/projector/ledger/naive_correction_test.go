@@ -1,6 +1,8 @@
 package ledger_test
 
 import (
+	"slices"
+
 	"github.com/drawdown-credits/drawdown/events"
 )
 
@@ -16,6 +18,7 @@ type naiveDraw struct {
 	grant  *naiveGrant
 	amount events.Credits
 	turn   int // of the grant
+	debt   int // the number of the debt that it went into, or settled
 }
 
 type naivePlace struct {
@@ -23,14 +26,19 @@ type naivePlace struct {
 	index    int
 }
 
-// charge charges amount at the account's place and remembers what it drew.
-func (a *naiveAccount) charge(amount events.Credits) {
+// charge charges amount at the account's place and remembers what it drew, beside
+// what it keeps of an earlier charge.
+func (a *naiveAccount) charge(amount events.Credits, kept ...naiveDraw) {
 	a.began = a.began || amount > 0
-	before := a.overage()
+	c := &naiveCharge{amount: amount, drew: kept}
+	for _, d := range kept {
+		amount -= d.amount
+	}
 	a.charges = append(a.charges, amount)
-	c := &naiveCharge{amount: amount, drew: a.cover()}
+	before := a.overage() - amount
+	c.drew = append(c.drew, a.cover()...)
 	if owed := a.overage() - before; owed > 0 {
-		c.drew = append(c.drew, naiveDraw{nil, owed, 0})
+		c.drew = append(c.drew, naiveDraw{nil, owed, 0, a.debt})
 	}
 	a.debits[naivePlace{a.point.Sequence, a.point.Index}] = c
 }
@@ -46,7 +54,31 @@ func workOfDebit(d events.Debit) naiveWork {
 }
 
 // repay lets grants cover what is owed of the past.
-func (a *naiveAccount) repay() { a.repaid = append(a.repaid, a.cover()...) }
+func (a *naiveAccount) repay() {
+	debt := a.debt
+	for _, d := range a.cover() {
+		d.debt = debt
+		a.settled = append(a.settled, d)
+	}
+}
+
+// forgive drops what is owed.
+func (a *naiveAccount) forgive() {
+	owed := a.overage()
+	a.forgiven = append(a.forgiven, owed)
+	a.settled = append(a.settled, naiveDraw{nil, owed, 0, a.debt})
+	a.count()
+}
+
+// count begins the next debt once nothing is owed.
+func (a *naiveAccount) count() {
+	if owing := a.overage() > 0; owing != a.owing {
+		a.owing = owing
+		if !owing {
+			a.debt++
+		}
+	}
+}
 
 func (a *naiveAccount) correct(e events.Correction) string {
 	c := a.debits[naivePlace{e.Corrects.Sequence, e.Corrects.Index}]
@@ -58,35 +90,54 @@ func (a *naiveAccount) correct(e events.Correction) string {
 		return "refused conflict"
 	}
 	c.corrected = true
-	owed := a.overage()
-	a.charges = append(a.charges, -c.amount)
-	for _, s := range c.drew {
-		if s.grant != nil {
-			a.refill(s.grant, s.amount, s.turn)
-			continue
-		}
-		rest := s.amount - min(s.amount, owed)
-		for ; rest > 0 && len(a.repaid) > 0; a.repaid = a.repaid[:len(a.repaid)-1] {
-			last := &a.repaid[len(a.repaid)-1]
-			back := min(rest, last.amount)
-			a.refill(last.grant, back, last.turn)
-			rest -= back
-			if last.amount -= back; last.amount > 0 {
-				break
-			}
-		}
-		a.forgiven = append(a.forgiven, -rest)
-	}
-	a.repay()
+	var now events.Credits
 	work := a.workAt[naivePlace{e.First.Sequence, e.First.Index}]
 	a.work[work] = naiveWork{}
 	if e.Now != nil {
+		now = e.Now.Amount
 		a.work[work] = workOfDebit(*e.Now)
-		a.charge(e.Now.Amount)
-	} else {
-		a.debits[naivePlace{a.point.Sequence, a.point.Index}] = &naiveCharge{}
 	}
+	kept := slices.Clone(c.drew)
+	for less := c.amount - now; less > 0; {
+		last := &kept[len(kept)-1]
+		taken := *last
+		taken.amount = min(taken.amount, less)
+		less -= taken.amount
+		a.takeBack(taken)
+		if last.amount -= taken.amount; last.amount == 0 {
+			kept = kept[:len(kept)-1]
+		}
+	}
+	a.count()
+	a.repay()
+	a.charge(now, kept...)
 	return "applied"
+}
+
+// takeBack returns what a charge drew. Of a debt that goes which settled it last.
+func (a *naiveAccount) takeBack(d naiveDraw) {
+	a.charges = append(a.charges, -d.amount)
+	if d.grant != nil {
+		a.refill(d.grant, d.amount, d.turn)
+		return
+	}
+	if d.debt == a.debt {
+		d.amount = max(0, -a.overage()) // the rest was owed still
+	}
+	for i := len(a.settled) - 1; d.amount > 0; i-- {
+		s := &a.settled[i]
+		if s.debt != d.debt {
+			continue
+		}
+		back := min(d.amount, s.amount)
+		d.amount -= back
+		s.amount -= back
+		if s.grant != nil {
+			a.refill(s.grant, back, s.turn)
+		} else {
+			a.forgiven = append(a.forgiven, -back)
+		}
+	}
 }
 
 func (a *naiveAccount) refill(g *naiveGrant, amount events.Credits, turn int) {
@@ -117,7 +168,11 @@ func corrections(items []item, choose func(label string, most int) int) {
 			}
 			continue
 		}
-		c := charges[len(charges)-1-choose("which charge from the end", min(len(charges)-1, 12))]
+		chosen := len(charges) - 1 - choose("which charge from the end", min(len(charges)-1, 12))
+		c := charges[chosen]
+		if choose("only once", 3) > 0 {
+			charges = slices.Delete(charges, chosen, chosen+1)
+		}
 		fix := &events.Correction{Source: "test", ID: c.id, First: c.first, Corrects: c.at, Was: c.was}
 		if c.was == nil || choose("charges again", 2) > 0 {
 			fix.Now = &events.Debit{Source: "test", ID: c.id, Amount: events.Credits(choose("new amount", 12e6))}

@@ -30,7 +30,9 @@ type naiveAccount struct {
 	charges  []events.Credits
 	debits   map[naivePlace]*naiveCharge
 	workAt   map[naivePlace]int // of debits, in work
-	repaid   []naiveDraw        // overage by grants, oldest first
+	settled  []naiveDraw        // of what was owed, oldest first
+	debt     int                // the number of the one that runs, or the next
+	owing    bool
 	forgiven []events.Credits
 	holds    []*naiveHold // ever placed
 	work     []naiveWork  // ever charged
@@ -174,8 +176,9 @@ func (a *naiveAccount) cover() (paid []naiveDraw) {
 		}
 		amount := min(a.overage(), active[0].left())
 		active[0].drawn += amount
-		paid = append(paid, naiveDraw{active[0], amount, active[0].turn})
+		paid = append(paid, naiveDraw{active[0], amount, active[0].turn, 0})
 	}
+	a.count()
 	return paid
 }
 

@@ -53,8 +53,8 @@ func (n *naive) pass(a *naiveAccount, cause events.Cause) {
 }
 
 func (n *naive) endPeriod(a *naiveAccount, at time.Time, cause events.Cause) {
-	if owed := a.overage(); owed > 0 && (a.terms.PreserveOverage == nil || !*a.terms.PreserveOverage) {
-		a.forgiven = append(a.forgiven, owed)
+	if a.overage() > 0 && (a.terms.PreserveOverage == nil || !*a.terms.PreserveOverage) {
+		a.forgive()
 		a.evaluate(cause)
 	}
 	a.period, a.lastEnd, a.starts = nil, at, time.Time{}

@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -21,16 +22,20 @@ type item struct {
 
 // history draws a random run of entries: all kinds, three accounts, times that
 // mostly move on by anything from nothing to months, and now and then back.
-// Half of them begin with an account on a plan with periods and a grant, which
-// entries drawn alone seldom come to.
+// Many begin with an account on a plan with periods and a grant, or on one that
+// owes time and again, which entries drawn alone seldom come to.
 func history(t *rapid.T) []item {
 	steps := []time.Duration{0, 0, 0, time.Microsecond, time.Minute, time.Minute, 30 * time.Minute, time.Hour, 12 * time.Hour, 24 * time.Hour, 9 * 24 * time.Hour, 70 * 24 * time.Hour, -time.Hour}
 	draw := entry
 	var first []events.Entry
-	if rapid.IntRange(0, 2).Draw(t, "busy") == 0 {
+	kind := rapid.SampledFrom([]string{"any", "any", "busy", "in debt"}).Draw(t, "history")
+	switch {
+	case kind == "in debt":
+		draw, steps, first = owing, steps[:7], inDebt(t)
+	case kind == "busy":
 		draw, steps = busy, steps[:9]
 		first = []events.Entry{{Kind: events.EntryAccount, Account: "ada", Settings: &events.Account{ID: "ada", Terms: events.Terms{Budgets: withoutPeriod(someBudgets(t)), TopUp: someTopUp(t)}}}}
-	} else if rapid.Bool().Draw(t, "on a plan") {
+	case rapid.Bool().Draw(t, "on a plan"):
 		first = onAPlan(t)
 	}
 	now := time.Date(2026, 1, 29, 0, 0, 0, 0, time.UTC)
@@ -49,10 +54,39 @@ func history(t *rapid.T) []item {
 			items[i].entry = first[i]
 		}
 	}
-	if rapid.Bool().Draw(t, "with corrections") {
+	if kind == "in debt" || rapid.Bool().Draw(t, "with corrections") {
 		corrections(items, func(label string, most int) int { return rapid.IntRange(0, most).Draw(t, label) })
 	}
 	return items
+}
+
+func inDebt(t *rapid.T) []events.Entry {
+	terms := events.Terms{PreserveOverage: new(rapid.Bool().Draw(t, "preserve"))}
+	terms.Period = rapid.SampledFrom([]string{"", "PT1H", "PT30M"}).Draw(t, "period of one in debt")
+	return []events.Entry{{Kind: events.EntryAccount, Account: "ada", Settings: &events.Account{ID: "ada", Terms: terms}}}
+}
+
+// owing draws what makes an account owe and repay.
+func owing(t *rapid.T, now time.Time) events.Entry {
+	e := events.Entry{Account: "ada", Kind: rapid.SampledFrom([]events.EntryKind{
+		events.EntryDebit, events.EntryDebit, events.EntryDebit, events.EntryGrant, events.EntryGrant, events.EntryVoid, events.EntryTick, events.EntryAdjust,
+	}).Draw(t, "kind of one in debt")}
+	few := events.Credits(rapid.IntRange(1, 5).Draw(t, "few")) * events.Credit
+	id := fmt.Sprint("g", rapid.IntRange(0, 40).Draw(t, "id"))
+	switch e.Kind {
+	case events.EntryDebit:
+		e.Debit = &events.Debit{Source: "test", ID: id, Amount: few}
+	case events.EntryGrant:
+		e.Grant = &events.Grant{ID: id, Amount: few}
+		if rapid.Bool().Draw(t, "expires") {
+			e.Grant.ExpiresAt = now.Add(rapid.SampledFrom([]time.Duration{time.Minute, time.Hour, 3 * time.Hour}).Draw(t, "life"))
+		}
+	case events.EntryVoid:
+		e.Void = &events.Void{Grant: id}
+	case events.EntryAdjust:
+		e.Adjust = &events.Adjustment{ID: id, Amount: few - 3*events.Credit - 1, Reason: "test"}
+	}
+	return e
 }
 
 func onAPlan(t *rapid.T) []events.Entry {

@@ -148,9 +148,7 @@ func (x *step) endPeriod(at micros) {
 	a := x.account
 	if a.overage > 0 && !a.terms.overage.preserve {
 		p := x.begin(PostingForgive, at)
-		p.Forgiven = a.overage
-		a.forgiven += a.overage
-		a.overage = 0
+		a.forgive(p)
 		x.end(p)
 	}
 	a.leavePeriod(at)

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"iter"
 	"slices"
 	"sort"
 
@@ -12,8 +13,8 @@ import (
 // other are told by the first of them: there are as many runs as times that the
 // source of draws changed, however many debits there are.
 type uses struct {
-	runs   []run
-	repaid []share // of overage by grants, oldest first
+	runs []run
+	debt *debt // that runs: the account owes something
 	// corrected are the entries whose charge was taken back, or refused.
 	corrected map[place]bool
 }
@@ -26,10 +27,11 @@ type run struct {
 }
 
 // source is what credits were taken from: a grant between two of its renewals,
-// or without one overage.
+// or without one a debt.
 type source struct {
 	grant *grant
 	turn  uint64
+	debt  *debt
 }
 
 // share is what was taken from one source.
@@ -38,11 +40,23 @@ type share struct {
 	amount events.Credits
 }
 
-// lost stand for grants that cannot be refilled any more.
-var lostToExpiry, lostToVoid = &grant{how: expired}, &grant{how: voided}
+// lost stand for grants that cannot be refilled any more, and for debts that were
+// forgiven.
+var lostToExpiry, lostToVoid, lostToForgiving = &grant{how: expired}, &grant{how: voided}, &grant{}
 
-// pruneMin is how many runs there are before any are merged.
-const pruneMin = 16
+// pruneMin is how many there are of something before any are merged.
+const pruneMin = 4
+
+// isTimeToPrune reports whether n has doubled.
+func isTimeToPrune(n int) bool { return n >= pruneMin && n&(n-1) == 0 }
+
+// remembered returns what is remembered of a's draws, new if need be.
+func (a *account) remembered() *uses {
+	if a.uses == nil {
+		a.uses = &uses{}
+	}
+	return a.uses
+}
 
 // note remembers what the charge at the entry on its way drew.
 func (x *step) note() {
@@ -50,11 +64,7 @@ func (x *step) note() {
 	if len(drew) == 0 {
 		return
 	}
-	a := x.account
-	if a.uses == nil {
-		a.uses = &uses{}
-	}
-	u := a.uses
+	u := x.account.remembered()
 	if n := len(u.runs); len(drew) == 1 && n > 0 && u.runs[n-1].rest == drew[0].source {
 		return
 	}
@@ -63,30 +73,18 @@ func (x *step) note() {
 		r.parts = slices.Clone(drew)
 	}
 	u.runs = append(u.runs, r)
-	if n := len(u.runs); n >= pruneMin && n&(n-1) == 0 {
+	if isTimeToPrune(len(u.runs)) {
 		x.prune()
 	}
-}
-
-// noteRepaid remembers that g repaid overage.
-func (x *step) noteRepaid(g *grant, amount events.Credits) {
-	u := x.account.uses
-	if u == nil { // the overage is of no debit
-		u = &uses{}
-		x.account.uses = u
-	}
-	from := source{g, g.turn()}
-	if n := len(u.repaid); n > 0 && u.repaid[n-1].source == from {
-		u.repaid[n-1].amount += amount
-		return
-	}
-	u.repaid = append(u.repaid, share{from, amount})
 }
 
 // prune forgets which grants it was that cannot be refilled any more, and merges
 // what cannot be told apart then.
 func (x *step) prune() {
 	u := x.account.uses
+	for d := range u.debts() {
+		x.pruneDebt(d)
+	}
 	kept := u.runs[:0]
 	for _, r := range u.runs {
 		r.rest = x.standing(r.rest)
@@ -100,24 +98,41 @@ func (x *step) prune() {
 	}
 	clear(u.runs[len(kept):])
 	u.runs = kept
-	repaid := u.repaid[:0]
-	for _, s := range u.repaid {
-		s.source = x.standing(s.source)
-		if n := len(repaid); n > 0 && repaid[n-1].source == s.source {
-			repaid[n-1].amount += s.amount
-			continue
+}
+
+// debts are those of u, each once, as runs first name them, and the one that runs
+// last.
+func (u *uses) debts() iter.Seq[*debt] {
+	return func(yield func(*debt) bool) {
+		seen := map[*debt]bool{nil: true}
+		next := func(d *debt) bool {
+			if seen[d] {
+				return true
+			}
+			seen[d] = true
+			return yield(d)
 		}
-		repaid = append(repaid, s)
+		for _, r := range u.runs {
+			for _, s := range r.parts {
+				if !next(s.debt) {
+					return
+				}
+			}
+			if !next(r.rest.debt) {
+				return
+			}
+		}
+		next(u.debt)
 	}
-	clear(u.repaid[len(repaid):])
-	u.repaid = repaid
 }
 
 // standing returns s, or what stands for it once it cannot be refilled.
 func (x *step) standing(s source) source {
 	g, c := s.grant, x.account.cycle
 	switch {
-	case g == nil || g.isLost():
+	case s.debt != nil:
+		return x.standingOf(s.debt)
+	case g.isLost():
 		return s
 	case g.closed && g.how == voided:
 		return source{grant: lostToVoid}
@@ -129,7 +144,7 @@ func (x *step) standing(s source) source {
 	return s
 }
 
-func (g *grant) isLost() bool { return g == lostToExpiry || g == lostToVoid }
+func (g *grant) isLost() bool { return g == lostToExpiry || g == lostToVoid || g == lostToForgiving }
 
 // some reports whether anything was ever charged by a debit.
 func (u *uses) some() bool { return u != nil && len(u.runs) > 0 }
