@@ -94,6 +94,9 @@ func (a *app) printBalance(b events.Balance) {
 		fmt.Fprintln(a.out)
 		a.printHolds(b.Holds, b.MoreHolds)
 	}
+	if b.TopUp != nil {
+		a.printTopUp(*b.TopUp)
+	}
 	for _, level := range b.Levels {
 		switch {
 		case level.Reached && level.Kind == events.SignalOverageStarted:

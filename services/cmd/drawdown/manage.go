@@ -114,7 +114,7 @@ func (a *app) grantCommand() *cobra.Command {
 }
 
 func (a *app) grantAddCommand() *cobra.Command {
-	var id, source, effective, expires, recurrence, rolloverMin, rolloverMax, note string
+	var id, source, effective, expires, recurrence, rolloverMin, rolloverMax, topUp, note string
 	var priority uint8
 	add := &cobra.Command{
 		Use: "add ACCOUNT AMOUNT", Short: "Grant credits to an account", Args: cobra.ExactArgs(2),
@@ -122,13 +122,14 @@ func (a *app) grantAddCommand() *cobra.Command {
 again changes nothing. Without --id a new one is made, and repeating the
 command grants again.`,
 		Example: "  drawdown grant add acme 500 --id invoice-1042 --expires 2027-12-31T00:00:00Z\n" +
+			"  drawdown grant add acme 5000 --id invoice-1043 --top-up topup:acme:3\n" +
 			"  drawdown grant add acme 100 --id daily --recurrence day --rollover-max 50",
 		RunE: func(c *cobra.Command, args []string) error {
 			grant := map[string]any{"id": id, "amount": args[1]}
 			if id == "" {
 				grant["id"] = newID()
 			}
-			for name, value := range map[string]string{"source": source, "effective_at": effective, "expires_at": expires, "recurrence": recurrence, "note": note} {
+			for name, value := range map[string]string{"source": source, "top_up": topUp, "effective_at": effective, "expires_at": expires, "recurrence": recurrence, "note": note} {
 				if value != "" {
 					grant[name] = value
 				}
@@ -146,7 +147,8 @@ command grants again.`,
 		},
 	}
 	add.Flags().StringVar(&id, "id", "", "id of the grant, unique within the account")
-	add.Flags().StringVar(&source, "source", "", "prepaid, promo, top_up or adjustment; default prepaid")
+	add.Flags().StringVar(&source, "source", "", "prepaid, promo, top_up or adjustment; default prepaid, or top_up with --top-up")
+	add.Flags().StringVar(&topUp, "top-up", "", "the request for a top-up that this answers")
 	add.Flags().StringVar(&effective, "effective", "", "when it may first be drawn, RFC 3339; default now")
 	add.Flags().StringVar(&expires, "expires", "", "when it ends, RFC 3339; default never")
 	add.Flags().StringVar(&recurrence, "recurrence", "", "granted again each day, week, month, year or ISO 8601 duration such as P3M or PT12H; what is left then is lost")

@@ -70,6 +70,12 @@ func (a *app) command(c *cobra.Command, path string, body map[string]any, said s
 			said = nothingChanged
 		}
 		fmt.Fprintln(a.out, said)
+		switch decision.TopUp {
+		case events.TopUpAnswered:
+			fmt.Fprintln(a.out, "It answers the request for a top-up.")
+		case events.TopUpNotPending:
+			fmt.Fprintln(a.out, "It answers nothing: no such request for a top-up pends.")
+		}
 		if decision.Balance != nil {
 			fmt.Fprintf(a.out, "Available: %s. Overage: %s.\n", decision.Balance.Available, decision.Balance.Overage)
 		}

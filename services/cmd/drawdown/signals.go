@@ -109,8 +109,12 @@ func (a *app) printSignal(encoded []byte) error {
 	if err != nil {
 		return fmt.Errorf("decode a signal: %w", err)
 	}
-	_, err = fmt.Fprintf(a.out, "%s  %-10s %-20s threshold %-6s available %s, overage %s, by %s %s\n",
+	asks := ""
+	if r := s.TopUp; r != nil {
+		asks = fmt.Sprintf(", asks for %s as %s", r.Amount, r.ID)
+	}
+	_, err = fmt.Fprintf(a.out, "%s  %-10s %-20s threshold %-6s available %s, overage %s, by %s %s%s\n",
 		s.At.UTC().Format("2006-01-02 15:04:05.000Z"), s.Kind, s.Account, s.Threshold,
-		s.Balance.Available, s.Balance.Overage, s.Cause.Kind, s.Cause.ID)
+		s.Balance.Available, s.Balance.Overage, s.Cause.Kind, s.Cause.ID, asks)
 	return err
 }
