@@ -140,6 +140,12 @@ func sample(t testing.TB, accounts int) *ledger.State {
 		fold.apply(debit(account, events.Credits(i%3)*events.Credit))
 		fold.grant("bob", i, events.Credit)
 	}
+	topUp := events.TopUp{Below: events.Credit, Amount: events.Credit, AtMostPerPeriod: 2, Cooldown: events.Duration(time.Second)}
+	fold.apply(events.Entry{Kind: events.EntryAccount, Account: "cy", Settings: &events.Account{ID: "cy", Terms: events.Terms{TopUp: &topUp}}})
+	fold.apply(debit("cy", events.Credit))
+	fold.apply(events.Entry{Kind: events.EntryDecline, Account: "cy", Decline: &events.Decline{TopUp: "topup:cy:1"}})
+	fold.point.Time = fold.point.Time.Add(time.Second)
+	fold.apply(debit("cy", events.Credit)) // the second request pends
 	plan.Thresholds = []string{"1"}
 	fold.apply(events.Entry{Kind: events.EntryPlan, Plan: &plan}) // not taken over yet
 	return fold.state
