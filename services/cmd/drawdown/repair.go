@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -125,8 +126,8 @@ func (a *app) printRepair(r repairReport) {
 			fmt.Fprintln(a.out, "Give these again:")
 		}
 		for _, c := range r.Lost.Commands {
-			fmt.Fprintf(a.out, "  %s %s of account %q: %s credits, recorded at %s\n",
-				c.Kind, c.Grant, c.Account, c.Granted, c.RecordedAt.Format(time.RFC3339))
+			fmt.Fprintf(a.out, "  %s %s of account %q: %s credits granted, %s charged, recorded at %s\n",
+				c.Kind, cmp.Or(c.Grant, c.Hold), c.Account, c.Granted, c.Charged, c.RecordedAt.Format(time.RFC3339))
 		}
 	}
 	a.printBalancesRebuilt(r.Balances)

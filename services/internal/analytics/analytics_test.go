@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,9 +53,11 @@ var ledger = []events.Entry{
 	debit("ada", "e5", "2000000000", "GET /file", "k1", noon), // more than any charge may be: refused
 }
 
-// open projects the ledger into a database of t's and opens that.
-func open(t *testing.T, dsn string) *analytics.DB {
+// open projects the ledger, and more behind it, into a database of t's and opens
+// that.
+func open(t *testing.T, dsn string, more ...events.Entry) *analytics.DB {
 	t.Helper()
+	ledger := slices.Concat(ledger, more)
 	server := natstest.Run(t)
 	js := server.JetStream()
 	streams, broker := server.Installation(2)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sort"
 	"time"
+
+	"github.com/drawdown-credits/drawdown/events"
 )
 
 // Lost is what ClickHouse remembers of a ledger that lost its end.
@@ -12,12 +14,18 @@ type Lost struct {
 	// Through is the last sequence at which the ledger holds the message that
 	// ClickHouse does.
 	Through uint64 `json:"through"`
-	// Commands are the grants, voids, accounts and plans behind it that had an
-	// effect, in their order. Nobody else has them any more.
+	// Commands are those behind it that had an effect, in their order. Nobody else
+	// has them any more.
 	Commands []Posting `json:"commands"`
 	// Debits counts the charges behind it. Their usage events are rated again if
 	// USAGE still holds them.
 	Debits uint64 `json:"debits"`
+}
+
+// commands are the kinds of entries that somebody gave.
+var commands = []events.EntryKind{
+	events.EntryGrant, events.EntryVoid, events.EntryHold, events.EntryCapture, events.EntryRelease, events.EntryAdjust,
+	events.EntryCorrection, events.EntryDecline, events.EntryAccount, events.EntryPlan, events.EntryRateCard,
 }
 
 // commandsMax bounds how many lost commands are told.
@@ -48,8 +56,8 @@ func (db *DB) LostBehind(ctx context.Context, storedAt func(sequence uint64) (ti
 		return nil, nil
 	}
 	lost := &Lost{Through: uint64(common)}
-	lost.Commands, err = db.postings(ctx, `WHERE ledger_seq > ? AND ledger_seq <= ? AND refused = '' AND kind IN ('grant', 'void', 'account', 'plan', 'rate_card')
-		ORDER BY ledger_seq, entry_index, posting LIMIT ?`, lost.Through, newest, commandsMax)
+	lost.Commands, err = db.postings(ctx, `WHERE ledger_seq > ? AND ledger_seq <= ? AND refused = '' AND kind IN ?
+		ORDER BY ledger_seq, entry_index, posting LIMIT ?`, lost.Through, newest, commands, commandsMax)
 	if err != nil {
 		return nil, fmt.Errorf("read the commands behind ledger sequence %d: %w", lost.Through, err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
 )
 
@@ -53,6 +54,40 @@ func TestWhatAShorterLedgerLostIsTold(t *testing.T) {
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestEveryKindOfCommandIsTold that somebody gave: nobody gives the others again.
+func TestEveryKindOfCommandIsTold(t *testing.T) {
+	t.Parallel()
+	in := func(e events.Entry) events.Entry { e.Account = "cem"; return e }
+	db := open(t, enginetest.Database(t),
+		grant("cem", "paid", "10"),
+		in(events.Entry{Kind: events.EntryAccount, Settings: &events.Account{ID: "cem"}}),
+		in(events.Entry{Kind: events.EntryAdjust, Adjust: &events.Adjustment{ID: "a1", Amount: credit("-1"), Reason: "test"}}),
+		in(events.Entry{Kind: events.EntryHold, Hold: &events.Hold{ID: "h1", Amount: credit("2")}}),
+		in(events.Entry{Kind: events.EntryCapture, Capture: &events.Capture{Hold: "h1", Amount: credit("1.5")}}),
+		in(events.Entry{Kind: events.EntryHold, Hold: &events.Hold{ID: "h2", Amount: credit("3")}}),
+		in(events.Entry{Kind: events.EntryRelease, Release: &events.Release{Hold: "h2"}}),
+		in(events.Entry{Kind: events.EntryVoid, Void: &events.Void{Grant: "paid"}}),
+		in(events.Entry{Kind: events.EntryTick}),
+	)
+	lost, err := db.LostBehind(t.Context(), func(uint64) (time.Time, error) { return time.Time{}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range lost.Commands {
+		if p.Account == "cem" {
+			got = append(got, fmt.Sprintf("%s %s%s +%s -%s", p.Kind, p.Grant, p.Hold, p.Granted, p.Charged))
+		}
+	}
+	want := []string{
+		"grant paid +10 -0", "account  +0 -0", "adjust adjust:a1 +0 -1", "hold h1 +0 -0", "capture h1 +0 -1.5",
+		"hold h2 +0 -0", "release h2 +0 -0", "void paid +0 -0",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
 	}
 }
 
