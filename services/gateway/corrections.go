@@ -27,6 +27,12 @@ type VoidEvent struct {
 	Reason  string `json:"reason" maxLength:"512" doc:"Why, for people."`
 }
 
+// AmendEvent says what a usage event is taken to have been, and why.
+type AmendEvent struct {
+	VoidEvent
+	Data events.UsageData `json:"data" doc:"The whole data of the event anew; its account and time stay."`
+}
+
 type correctionInput struct{ Document }
 
 type correctionOutput struct {
@@ -40,7 +46,18 @@ type CorrectionDecision struct {
 	ID        string           `json:"id"`
 	Reason    string           `json:"reason,omitzero" doc:"As given when it was corrected so."`
 	Corrected events.Corrected `json:"corrected" doc:"What the event was charged and is charged now, the grants that were refilled, and what is lost because they ended since."`
+	// Charge is what the event costs from here on, and why.
+	Charge *CorrectedCharge `json:"charge,omitempty" doc:"What the event costs from here on, and why; absent when it is void."`
 	Decided
+}
+
+// CorrectedCharge is how the charge of an event came about.
+type CorrectedCharge struct {
+	Card       string        `json:"card"`
+	Version    int           `json:"version"`
+	Rule       string        `json:"rule"`
+	Arithmetic string        `json:"arithmetic"`
+	Tiers      []events.Tier `json:"tiers,omitempty" doc:"The counters that it moves: what the account had used before the event came decided the tier."`
 }
 
 func (g *Gateway) correctionRoutes() {
@@ -51,6 +68,13 @@ func (g *Gateway) correctionRoutes() {
 			"404 when no such event was ever seen, 409 when it was not charged.",
 		RequestBody: g.body(map[string]any{"application/json": VoidEvent{}}),
 	}, g.voidEvent)
+	register(g, huma.Operation{
+		OperationID: "amend-event", Method: http.MethodPost, Path: routeAmend, Tags: []string{"Corrections"},
+		Summary: "Charge a usage event anew, with other data",
+		Description: "By the rate card in force when it happened, by the account's plan and billing period, and by a new entry of the ledger. A lower charge gives the difference back to the grants that were drawn last, as by a void; a higher one draws it. " +
+			"An event that is void is charged again. The same again is unchanged. 422 when no price fits the data; nothing is written then.",
+		RequestBody: g.body(map[string]any{"application/json": AmendEvent{}}),
+	}, g.amendEvent)
 }
 
 func (g *Gateway) voidEvent(ctx context.Context, in *correctionInput) (*correctionOutput, error) {
@@ -61,7 +85,7 @@ func (g *Gateway) voidEvent(ctx context.Context, in *correctionInput) (*correcti
 	if faults := checkCorrection(body); len(faults) > 0 {
 		return nil, invalid("the correction is not valid", faults...)
 	}
-	return g.correct(ctx, body, correction.Void)
+	return g.correct(ctx, body, func(context.Context, correction.Event) (correction.Charge, error) { return correction.Void, nil })
 }
 
 // checkCorrection finds what is wrong with a correction whatever the event is.
@@ -84,8 +108,9 @@ func checkCorrection(v VoidEvent) (faults []Fault) {
 	return faults
 }
 
-// correct finds the event and makes what it is charged that which charge says.
-func (g *Gateway) correct(ctx context.Context, asked VoidEvent, charge correction.Charge) (*correctionOutput, error) {
+// correct finds the event and makes what it is charged that which chargeOf says
+// of it.
+func (g *Gateway) correct(ctx context.Context, asked VoidEvent, chargeOf func(context.Context, correction.Event) (correction.Charge, error)) (*correctionOutput, error) {
 	if err := g.online(); err != nil {
 		return nil, err
 	}
@@ -95,8 +120,15 @@ func (g *Gateway) correct(ctx context.Context, asked VoidEvent, charge correctio
 	if err != nil {
 		return nil, err
 	}
+	charge, err := chargeOf(ctx, event)
+	if err != nil {
+		return nil, err
+	}
 	result, err := g.corrector().Correct(ctx, event, asked.Reason, charge, g.progress(ctx))
+	var unratable *correction.UnratableError
 	switch {
+	case errors.As(err, &unratable):
+		return nil, invalid("the event cannot be charged anew with this data; nothing was changed", Fault{Path: "/data", Code: unratable.Code, Detail: unratable.Reason})
 	case errors.Is(err, correction.ErrContended):
 		return nil, unavailable("%s; nothing was written", correction.ErrContended)
 	case err != nil:
@@ -107,10 +139,14 @@ func (g *Gateway) correct(ctx context.Context, asked VoidEvent, charge correctio
 			result.Balance = &balance
 		}
 	}
-	return &correctionOutput{Body: CorrectionDecision{
+	out := &correctionOutput{Body: CorrectionDecision{
 		Account: event.Account, Source: event.Debit.Source, ID: event.Debit.ID, Reason: result.Reason, Corrected: result.Corrected,
 		Decided: Decided{Outcome: result.Outcome, Sequence: result.Sequence, Balance: result.Balance},
-	}}, nil
+	}}
+	if c := result.Charge; c != nil {
+		out.Body.Charge = &CorrectedCharge{Card: c.Card, Version: c.Version, Rule: c.Rule, Arithmetic: c.Arithmetic, Tiers: c.Tiers}
+	}
+	return out, nil
 }
 
 func (g *Gateway) corrector() correction.Corrector {

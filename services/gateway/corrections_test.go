@@ -82,7 +82,7 @@ func TestAnEventIsVoidedAndTheGrantsItDrewAreRefilled(t *testing.T) {
 	if again.Outcome != events.Unchanged || again.Sequence != d.Sequence || again.Reason != "outage" || !cmp.Equal(again.Corrected, d.Corrected) || again.Balance.Charged.String() != "34.353333" {
 		t.Errorf("the same again: %+v", again)
 	}
-	says(t, corrected(w.void("3").want(200)), "applied: 33.343333 → 0; refilled paid 20 leaves 20; refilled trial 3.99 leaves 3.99; "+
+	says(t, corrected(w.void("3").want(200)), "applied: 33.343333 → 0; refilled paid 16.646667 leaves 16.646667; refilled trial 3.99 leaves 3.99; refilled paid 3.353333 leaves 20; "+
 		"expired 0, voided 0, owed 9.353333, forgiven 0; available 23.99, overage 0")
 	c := w.corrections()
 	if len(c) != 2 || c[0].First != c[0].Corrects || c[0].Was.Amount.String() != "7.343333" || c[0].Was.Data.Quantity("tokens").String() != "220" || c[0].Now != nil || c[0].Reason != "outage" {

@@ -170,7 +170,7 @@ func TestTheOpenAPIDocumentListsEveryCall(t *testing.T) {
 		"GET /v1/deadletters", "GET /v1/deadletters/{id}", "GET /v1/explain", "GET /v1/plans", "GET /v1/plans/{plan}",
 		"GET /v1/ratecards", "GET /v1/ratecards/{card}", "GET /v1/ratecards/{card}/versions", "GET /v1/signals", "GET /v1/status",
 		"POST /v1/accounts/{id}/adjustments", "POST /v1/accounts/{id}/grants", "POST /v1/accounts/{id}/holds",
-		"POST /v1/accounts/{id}/topups/{topup}/decline", "POST /v1/deadletters/replay", "POST /v1/events", "POST /v1/grants/{grant}/void",
+		"POST /v1/accounts/{id}/topups/{topup}/decline", "POST /v1/amend", "POST /v1/deadletters/replay", "POST /v1/events", "POST /v1/grants/{grant}/void",
 		"POST /v1/holds/{hold}/capture", "POST /v1/holds/{hold}/release", "POST /v1/ratecards/{card}/simulate", "POST /v1/void",
 		"PUT /v1/accounts/{id}", "PUT /v1/plans/{plan}", "PUT /v1/ratecards/{card}",
 	}

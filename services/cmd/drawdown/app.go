@@ -70,7 +70,7 @@ runs low or out.`,
 	cfg.Flags(root.PersistentFlags())
 	for group, commands := range map[string][]*cobra.Command{
 		"run":  {a.upCommand(), a.gatewayCommand(), a.raterCommand(), a.projectorCommand(), a.enforcerCommand(), a.clickhouseCommand()},
-		"use":  {a.importCommand(), a.planCommand(), a.accountCommand(), a.grantCommand(), a.adjustCommand(), a.holdCommand(), a.topUpCommand(), a.balanceCommand(), a.ledgerCommand(), a.ratecardCommand(), a.explainCommand(), a.voidCommand(), a.signalsCommand()},
+		"use":  {a.importCommand(), a.planCommand(), a.accountCommand(), a.grantCommand(), a.adjustCommand(), a.holdCommand(), a.topUpCommand(), a.balanceCommand(), a.ledgerCommand(), a.ratecardCommand(), a.explainCommand(), a.voidCommand(), a.amendCommand(), a.signalsCommand()},
 		"care": {a.statusCommand(), a.deadlettersCommand(), a.verifyCommand(), a.rebuildCommand(), a.benchCommand(), a.configCommand(), a.versionCommand(), a.healthcheckCommand()},
 	} {
 		for _, command := range commands {

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/explain"
 )
 
 // eventFlags name a usage event, and say why it is corrected.
@@ -54,6 +58,88 @@ event that is void stays so.`,
 	return void
 }
 
+func (a *app) amendCommand() *cobra.Command {
+	var event eventFlags
+	var file string
+	var quantities map[string]string
+	amend := &cobra.Command{
+		Use: "amend --source SOURCE --id ID --reason WHY", Short: "Charge a usage event anew, with other data", Args: cobra.NoArgs,
+		Long: `Charge a usage event anew, as if it had been something else: --file has the whole
+data of the event, --quantity changes quantities alone. It is rated by the card
+in force when it happened, and by what the account had used before it came. A
+lower charge gives back the difference, as void does; a higher one draws it. It is
+safe to repeat.`,
+		Example: "  drawdown amend --source /chat --id req-1 --quantity tokens_in=480 --reason miscounted\n" +
+			"  drawdown amend --source /chat --id req-1 --file req-1.json --reason \"wrong model\"",
+		RunE: func(c *cobra.Command, _ []string) error {
+			body, err := event.body()
+			if err != nil {
+				return err
+			}
+			switch {
+			case (file == "") == (len(quantities) == 0):
+				return usageError("expected either --file or --quantity")
+			case file != "":
+				body["data"], err = readData(file)
+			default:
+				body["data"], err = a.withQuantities(c.Context(), event, quantities)
+			}
+			if err != nil {
+				return err
+			}
+			return a.correct(c, "/v1/amend", body)
+		},
+	}
+	event.add(amend)
+	amend.Flags().StringVarP(&file, "file", "f", "", "file with the whole data of the event as JSON; - for standard input")
+	amend.Flags().StringToStringVar(&quantities, "quantity", nil, "a quantity that the event really had, as name=value; may be repeated")
+	return amend
+}
+
+// readData reads the data of a usage event, which the gateway checks.
+func readData(file string) (json.RawMessage, error) {
+	text, err := document(file)
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid(text) {
+		return nil, usageError("%s is not JSON: expected the data of the event, such as {\"operation\": \"POST /v1/chat\", \"quantities\": {\"tokens_in\": \"480\"}}", file)
+	}
+	return text, nil
+}
+
+// withQuantities is what the event is taken to have been now, but for some
+// quantities.
+func (a *app) withQuantities(ctx context.Context, event eventFlags, quantities map[string]string) (events.UsageData, error) {
+	query := url.Values{"source": {event.source}, "id": {event.id}}
+	if event.account != "" {
+		query.Set("account", event.account)
+	}
+	var e explain.Explanation
+	if _, err := a.long(ctx, http.MethodGet, "/v1/explain?"+query.Encode(), "", nil, &e); err != nil {
+		return events.UsageData{}, err
+	}
+	data := e.Event.Data
+	for _, c := range e.Corrections {
+		if c.Data != nil && c.Refused == "" {
+			data = *c.Data
+		}
+	}
+	all := maps.Clone(data.Quantities)
+	if all == nil {
+		all = map[string]events.Quantity{}
+	}
+	for name, text := range quantities {
+		quantity, err := events.ParseQuantity(text)
+		if err != nil {
+			return data, usageError("--quantity %s: %v", name, err)
+		}
+		all[name] = quantity
+	}
+	data.Quantities = all
+	return data, nil
+}
+
 // correct posts a correction and prints what became of it.
 func (a *app) correct(c *cobra.Command, path string, body map[string]any) error {
 	text, err := json.Marshal(body)
@@ -74,7 +160,11 @@ func (a *app) printCorrection(d gateway.CorrectionDecision) {
 	}
 	fmt.Fprintf(a.out, "Event %s of %s was charged %s credits to %s, and is charged %s now, by ledger sequence %d.\n",
 		d.ID, d.Source, d.Corrected.Was, d.Account, d.Corrected.Now, d.Sequence)
-	if rows := correctedRows(d.Corrected); len(rows) > 0 {
+	rows := correctedRows(d.Corrected)
+	if c := d.Charge; c != nil && d.Outcome == events.Applied {
+		rows = append([][]any{{"rule", fmt.Sprintf("%s of rate card %s version %d", c.Rule, c.Card, c.Version)}, {"arithmetic", c.Arithmetic}}, rows...)
+	}
+	if len(rows) > 0 {
 		table(a.out, rows...)
 	}
 	if b := d.Balance; b != nil {

@@ -140,6 +140,7 @@ type Result struct {
 	// Corrected is what that correction did. Of an event that was never corrected
 	// it says what it is charged.
 	Corrected events.Corrected
+	Charge    *events.Debit   // that stands from here on; nil: the event is void
 	Balance   *events.Balance // nil when unchanged
 }
 
@@ -184,7 +185,7 @@ func (c Corrector) put(ctx context.Context, s Standing, now *events.Debit, reaso
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Outcome: d.Outcome, Sequence: d.Sequence, Reason: reason, Balance: d.Balance}
+	r := Result{Outcome: d.Outcome, Sequence: d.Sequence, Reason: reason, Charge: now, Balance: d.Balance}
 	if d.Corrected != nil {
 		r.Corrected = *d.Corrected
 	}
@@ -193,7 +194,7 @@ func (c Corrector) put(ctx context.Context, s Standing, now *events.Debit, reaso
 
 func (s *Standing) unchanged() Result {
 	if step := s.latest(); step != nil {
-		return Result{Outcome: events.Unchanged, Sequence: step.Place.Sequence, Reason: step.Reason, Corrected: *step.Did()}
+		return Result{Outcome: events.Unchanged, Sequence: step.Place.Sequence, Reason: step.Reason, Corrected: *step.Did(), Charge: step.Now}
 	}
-	return Result{Outcome: events.Unchanged, Sequence: s.First.Sequence, Corrected: events.Corrected{Was: s.Debit.Amount, Now: s.Debit.Amount}}
+	return Result{Outcome: events.Unchanged, Sequence: s.First.Sequence, Corrected: events.Corrected{Was: s.Debit.Amount, Now: s.Debit.Amount}, Charge: &s.Debit}
 }
