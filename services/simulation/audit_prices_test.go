@@ -5,57 +5,116 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// auditPrices works out what every debit must charge, in the order of the
-// ledger, counting by itself what tiers count.
+// rated is a charge with the event that it is for.
+type rated struct {
+	charge
+	given
+	published time.Time
+}
+
+// auditPrices works out what every debit must charge, in the order of the ledger,
+// counting by itself what tiers count.
 func (w *world) auditPrices(charges map[event]charge) string {
-	type charged struct {
-		charge
-		given
-		published time.Time
-	}
-	var all []charged
+	all := map[place]rated{}
 	for _, m := range w.published() {
 		for i, e := range m.events {
 			if c, ok := charges[eventAt(m.Message, i)]; ok {
-				all = append(all, charged{c, e, m.Time})
+				all[c.place] = rated{c, e, m.Time}
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b charged) int {
-		if a.charge.place.before(b.charge.place) {
-			return -1
-		}
-		return 1
-	})
-	counters := map[counter]int64{}
-	for _, c := range all {
-		var expected []string
-		right := false
-		for _, s := range w.standings(c.given.account, c.published, c.charge.at) {
-			period := s.period(c.given.at)
-			of := func(rule string) counter { return counter{c.given.account, rule, period} }
-			rule, uc, counts := price(c.call, s.plan, func(rule string) int64 { return counters[of(rule)] })
-			want := fmt.Sprintf("%s %s %d by %s", c.given.account, c.given.id, uc, rule)
-			if counts > 0 {
-				want += fmt.Sprintf(", counted %d behind %d since %s", counts, counters[of(rule)], period.Format(time.RFC3339Nano))
+	counts := counts{debits: map[counter]int64{}, corrections: map[string][]correction{}}
+	for _, m := range w.server.Messages(events.StreamLedger) {
+		for i, e := range w.chunk(m).Entries {
+			if c := e.Correction; c != nil {
+				counts.correct(e.Account, c.Was, -1)
+				counts.correct(e.Account, c.Now, 1)
 			}
-			if right = want == c.charge.String(); right {
-				counters[of(rule)] += counts
-				break
+			r, ok := all[place{m.Sequence, i}]
+			if !ok {
+				continue
 			}
-			expected = append(expected, want)
-		}
-		if !right {
-			return fmt.Sprintf("the charge of %+v is %s; expected %s", c.given, c.charge, strings.Join(expected, " or "))
+			if expected := w.auditPrice(r, counts); len(expected) > 0 {
+				return fmt.Sprintf("the charge of %+v is %s; expected %s", r.given, r.charge, strings.Join(expected, " or "))
+			}
 		}
 	}
 	return ""
+}
+
+// auditPrice counts a charge and returns nothing, or what it could have been if it
+// is none of that.
+func (w *world) auditPrice(r rated, c counts) (expected []string) {
+	for _, s := range w.standings(r.given.account, r.published, r.charge.at) {
+		period := s.period(r.given.at)
+		corrected := len(c.corrections[r.given.account])
+		known := 0 // a rater hears of corrections while it rates
+		if !w.calm.IsZero() && !r.published.Before(w.calm) {
+			known = corrected
+		}
+		for ; known <= corrected; known++ {
+			of := func(rule string) counter { return counter{r.given.account, rule, period} }
+			rule, uc, counted := price(r.call, s.plan, func(rule string) int64 { return c.of(of(rule), known) })
+			want := fmt.Sprintf("%s %s %d by %s", r.given.account, r.given.id, uc, rule)
+			if counted > 0 {
+				want += fmt.Sprintf(", counted %d behind %d since %s", counted, c.of(of(rule), known), period.Format(time.RFC3339Nano))
+			}
+			if want == r.charge.String() {
+				c.debits[of(rule)] += counted
+				return nil
+			}
+			expected = append(expected, want)
+		}
+	}
+	return expected
+}
+
+// counts are what tiers count: what the debits in the ledger add up to, and what
+// the corrections change, in the order of the ledger.
+type counts struct {
+	debits      map[counter]int64
+	corrections map[string][]correction // by account
+}
+
+// correction is what a correction takes out of a counter, or puts in.
+type correction struct {
+	counter
+	by int64
+}
+
+func (c counts) correct(account string, d *events.Debit, sign int64) {
+	if d == nil || len(d.Tiers) == 0 {
+		return
+	}
+	t := d.Tiers[0] // a rule of the card has one at most
+	c.corrections[account] = append(c.corrections[account], correction{counter{account, d.Rule, t.Period}, sign * whole(t.Amount.String())})
+}
+
+// of is where a counter stands with the first corrections of its account.
+func (c counts) of(counted counter, corrections int) int64 {
+	sum := c.debits[counted]
+	for _, one := range c.corrections[counted.account][:corrections] {
+		if one.rule == counted.rule && one.period.Equal(counted.period) {
+			sum += one.by
+		}
+	}
+	return max(0, sum)
+}
+
+// whole reads a whole quantity.
+func whole(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }
 
 // String says what is charged and why.

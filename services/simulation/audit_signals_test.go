@@ -140,6 +140,9 @@ func exceededOf(b events.Balance) (names []string) {
 // cross notes the crossings that a balance tells of.
 func (f folded) cross(b events.Balance) {
 	f.exceeded[place{b.Sequence, b.Index}] = exceededOf(b)
+	if t := b.TopUp; t != nil && t.State == events.TopUpPending {
+		f.crossed[crossing(b.Account, events.SignalTopUpRequested, t.Request.Below.String(), *t.Since)] = true
+	}
 	for _, l := range b.Levels {
 		kind, cause := l.Kind, events.Cause{Sequence: b.Sequence, Index: b.Index}
 		if l.Since != nil {

@@ -18,6 +18,9 @@ func (l *load) begin() {
 	l.append(events.Entry{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "minute", Terms: events.Terms{
 		Period: "PT1M", Grant: &events.PlanGrant{Amount: events.MustCredits("4")}, Thresholds: []string{"50%", "1"},
 		Budgets: []events.Budget{{Scope: "project:*", Limit: 3 * events.Credit, Per: "PT1M"}, {Scope: "key:k1", Limit: 2 * events.Credit, Per: "period"}},
+		TopUp: &events.TopUp{
+			Below: 3 * events.Credit / 2, Amount: 2 * events.Credit, AtMostPerPeriod: 2, Cooldown: events.Duration(2 * time.Second), Timeout: events.Duration(20 * time.Second),
+		},
 	}}})
 	l.append(events.Entry{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "owing", Terms: events.Terms{
 		Period: "PT90S", Grant: &events.PlanGrant{Amount: events.MustCredits("5"), Rollover: &events.Rollover{Min: events.Credit, Max: 3 * events.Credit}},
@@ -40,7 +43,11 @@ func (l *load) begin() {
 // command appends a command about credits, as the gateway does: some are sent
 // again, because their answer was lost on its way.
 func (l *load) command() {
-	switch n := l.w.rng.IntN(20); {
+	switch n := l.w.rng.IntN(26); {
+	case n >= 23:
+		l.correct()
+	case n >= 20:
+		l.topUp()
 	case n < 5 || len(l.grants) == 0:
 		l.grants = append(l.grants, l.grant(pick(l.w, l.accounts)))
 		l.append(l.grants[len(l.grants)-1])
@@ -150,6 +157,26 @@ func (l *load) grant(account string) events.Entry {
 		g.Rollover = &events.Rollover{Min: events.Credits(l.w.rng.IntN(2)) * events.Credit, Max: 2 * events.Credit}
 	}
 	return events.Entry{Kind: events.EntryGrant, Account: account, Grant: &g}
+}
+
+// topUp answers a request for a top-up that somebody was told of, by a grant or
+// not, perhaps once more, or one that nobody made.
+func (l *load) topUp() {
+	account := pick(l.w, l.accounts)
+	id := events.TopUpID(account, 1)
+	for _, m := range l.w.server.Messages(events.StreamSignals) {
+		if s, err := events.DecodeSignal(m.Data); err == nil && s.TopUp != nil && !l.w.chance(4) {
+			account, id = s.Account, s.TopUp.ID
+		}
+	}
+	if l.w.chance(3) {
+		l.append(events.Entry{Kind: events.EntryDecline, Account: account, Decline: &events.Decline{TopUp: id, Reason: "because"}})
+		return
+	}
+	l.grants = append(l.grants, events.Entry{Kind: events.EntryGrant, Account: account, Grant: &events.Grant{
+		ID: fmt.Sprintf("g%d", len(l.grants)), Amount: 2 * events.Credit, TopUp: id,
+	}})
+	l.append(l.grants[len(l.grants)-1])
 }
 
 // append appends an entry of the gateway's, perhaps twice.

@@ -89,7 +89,7 @@ func (all *tally) add(o outcome) int {
 // report says what happened, and refuses a run in which something never did: it
 // would prove nothing about it.
 func (all *tally) report(t *testing.T) {
-	const enough = 100 // seeds
+	const enough = 300 // seeds
 	t.Logf("%d seeds from %d on: %d steps, %d failed\nfaults %v\nseen %v", all.seeds, *firstFlag, all.steps, all.failed, all.faults, all.seen)
 	if all.seeds < enough || all.failed > 0 {
 		return

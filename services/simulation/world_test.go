@@ -39,6 +39,7 @@ type world struct {
 	chunks  map[uint64]events.Chunk // of LEDGER, decoded
 	written map[uint64]*books.Chunk // the same for the books
 	decided map[place]string        // on each command, by the ledger folded in one go
+	calm    time.Time               // since when there are no faults; zero while there are
 	passed  string                  // the fingerprint of what passed the audit
 
 	seed   uint64
@@ -165,6 +166,7 @@ func (w *world) heal() string {
 			w.say("nobody does anything for %s", idle)
 			deadline = deadline.Add(idle)
 			w.wait(idle)
+			w.load.probe()
 			idle = 0
 			continue
 		case passed >= confirmations:

@@ -30,6 +30,11 @@ type Account struct {
 	charges map[string]*Adjust // by hand, below 0
 	issued  int
 
+	corrected map[Place]*charge // what usage drew, by where that stands
+	settled   []drawn           // of what was owed, the oldest first
+	debt      int               // the number of what is owed, or of what will be
+	requests  []*request        // for top-ups, the oldest first
+
 	period   *period
 	follows  bool // the period that begins next follows one that ended
 	prorated bool
@@ -49,7 +54,7 @@ type Account struct {
 func newAccount(b *Books, name string) *Account {
 	a := &Account{
 		books: b, Name: name, now: ever, next: ever, known: map[string]*Grant{}, charges: map[string]*Adjust{},
-		holds: map[string]*Hold{}, Crossings: map[Crossing][]Place{}, ended: map[Crossing]Place{},
+		holds: map[string]*Hold{}, corrected: map[Place]*charge{}, Crossings: map[Crossing][]Place{}, ended: map[Crossing]Place{},
 	}
 	a.adopt(Terms{})
 	return a
@@ -109,6 +114,7 @@ func (a *Account) pass() {
 		}
 	}
 	a.endWindows()
+	a.timeOut()
 }
 
 // first returns the grant, active or resting, that comes first at an instant of
@@ -139,17 +145,35 @@ func recurrence(g *Grant) int64 { return g.recurs }
 func (a *Account) debit(d *Debit) Decision {
 	a.Charged += int64(d.Amount)
 	a.touched = a.touched || d.Amount > 0
-	a.cover(int64(d.Amount))
+	drew := a.cover(int64(d.Amount))
+	if a.books.Corrects == nil || a.books.Corrects(d) {
+		a.corrected[a.At] = &charge{amount: int64(d.Amount), drew: drew}
+	}
 	a.spend(d.Data, int64(d.Amount))
 	return applied
 }
 
-// cover draws grants in order; what they do not cover is overage.
-func (a *Account) cover(amount int64) {
+// drawn is what a grant gave at one of its turns, or nil: what was owed, of a
+// debt.
+type drawn struct {
+	*Grant
+	turn, debt int
+	amount     int64
+}
+
+// cover draws grants in order; what they do not cover is owed.
+func (a *Account) cover(amount int64) (drew []drawn) {
 	for amount > 0 && len(a.active) > 0 {
-		amount -= a.draw(a.active[0], amount)
+		d := drawn{Grant: a.active[0], turn: a.active[0].turn}
+		d.amount = a.draw(d.Grant, amount)
+		amount -= d.amount
+		drew = append(drew, d)
 	}
-	a.overage += amount
+	if amount > 0 {
+		a.overage += amount
+		drew = append(drew, drawn{debt: a.debt, amount: amount})
+	}
+	return drew
 }
 
 // draw takes from a grant what it has, at most limit.
@@ -169,11 +193,33 @@ func (a *Account) draw(g *Grant, limit int64) int64 {
 	return amount
 }
 
+// repay has grants pay what is owed.
+func (a *Account) repay() {
+	for a.overage > 0 && len(a.active) > 0 {
+		d := drawn{Grant: a.active[0], turn: a.active[0].turn, debt: a.debt}
+		d.amount = a.draw(d.Grant, a.overage)
+		a.settled = append(a.settled, d)
+		a.owe(-d.amount)
+	}
+}
+
+// forgive drops what is owed.
+func (a *Account) forgive() {
+	a.forgiven += a.overage
+	a.settled = append(a.settled, drawn{debt: a.debt, amount: a.overage})
+	a.owe(-a.overage)
+}
+
+// owe changes what is owed; once it is nothing, the next debt is another one.
+func (a *Account) owe(more int64) {
+	if a.overage += more; a.overage == 0 && more < 0 {
+		a.debt++
+	}
+}
+
 // replenished has new credits repay what is owed before anything else.
 func (a *Account) replenished() {
-	for a.overage > 0 && len(a.active) > 0 {
-		a.overage -= a.draw(a.active[0], a.overage)
-	}
+	a.repay()
 	a.topped = a.drawable()
 	a.rebase()
 }

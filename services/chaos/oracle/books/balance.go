@@ -28,6 +28,7 @@ type Balance struct {
 	MoreHolds int             `json:"more_holds"`
 	Budgets   []BudgetBalance `json:"budgets"`
 	Levels    []LevelBalance  `json:"levels"`
+	TopUp     *TopUpBalance   `json:"top_up"`
 	Sequence  uint64          `json:"sequence"`
 	Index     int             `json:"index"`
 }
@@ -91,7 +92,7 @@ func (a *Account) Balance() Balance {
 	b := Balance{
 		Account: a.Name, Available: Credits(a.Available()), Held: Credits(a.Held()), Overage: Credits(a.overage),
 		Granted: Credits(a.granted), Remaining: Credits(a.remaining()), Drawn: Credits(a.drawn), Expired: Credits(a.expired),
-		Voided: Credits(a.voided), Charged: Credits(a.Charged), Forgiven: Credits(a.forgiven), Sequence: a.At.Sequence, Index: a.At.Index,
+		Voided: Credits(a.voided), Charged: Credits(a.Charged), Forgiven: Credits(a.forgiven), TopUp: a.topUpBalance(), Sequence: a.At.Sequence, Index: a.At.Index,
 	}
 	if a.settings != nil {
 		b.Plan = a.settings.Plan

@@ -34,6 +34,9 @@ func refused(code string) Decision { return Decision{"refused", code} }
 // Books are all accounts and plans.
 type Books struct {
 	Accounts map[string]*Account
+	// Corrects reports whether a correction of a debit may come; nil: of every one.
+	// What others drew is not kept.
+	Corrects func(*Debit) bool
 	plans    map[string]*plan
 }
 
@@ -113,11 +116,16 @@ func (a *Account) apply(at Place, stored int64, e *Entry) Decision {
 		decision = a.release(e.Release.Hold)
 	case e.Kind == "adjust" && e.Adjust != nil:
 		decision = a.adjust(e.Adjust)
+	case e.Kind == "correction" && e.Correction != nil:
+		decision = a.correct(e.Correction)
+	case e.Kind == "decline" && e.Decline != nil:
+		decision = a.decline(e.Decline.TopUp)
 	case e.Kind == "account" && e.Settings != nil:
 		decision = a.set(*e.Settings)
 	case e.Kind == "tick":
 		decision = applied
 	}
 	a.evaluate()
+	a.requestTopUp()
 	return decision
 }

@@ -9,6 +9,7 @@ const perPeriod = "period"
 type budget struct {
 	Budget
 	start, end int64
+	from       Place // of the entry that opened the window: those before do not count
 	values     map[string]*spent
 }
 
@@ -65,20 +66,21 @@ func (a *Account) haveRoom(w Work, amount int64) bool {
 
 // spend counts a charge in every budget that it matches.
 func (a *Account) spend(w Work, amount int64) {
-	if amount == 0 {
+	for _, b := range a.budgets {
+		a.count(b, b.value(w), amount)
+	}
+}
+
+// count has a budget count more, or less, for a value.
+func (a *Account) count(b *budget, value string, amount int64) {
+	if value == "" || amount == 0 {
 		return
 	}
-	for _, b := range a.budgets {
-		value := b.value(w)
-		if value == "" {
-			continue
-		}
-		if b.values[value] == nil {
-			b.values[value] = &spent{}
-		}
-		b.values[value].amount += amount
-		a.assess(b, value)
+	if b.values[value] == nil {
+		b.values[value] = &spent{}
 	}
+	b.values[value].amount += amount
+	a.assess(b, value)
 }
 
 // assess notes whether a value has reached the limit or is below it again.
@@ -130,7 +132,7 @@ func (a *Account) adoptBudgets() {
 		a.openWindow(b)
 		for _, old := range before {
 			if old.Scope == b.Scope && old.Per == b.Per {
-				b.start, b.end, b.values = old.start, old.end, old.values
+				b.start, b.end, b.from, b.values = old.start, old.end, old.from, old.values
 				for value := range b.values {
 					delete(a.ended, Crossing{budgetRestored, b.nameOf(value)})
 				}
@@ -145,6 +147,7 @@ func (a *Account) adoptBudgets() {
 
 // openWindow sets the window that contains now.
 func (a *Account) openWindow(b *budget) {
+	b.from = a.At
 	anchor := micros(a.settings.StartedAt)
 	switch p := a.period; {
 	case b.Per == perPeriod:

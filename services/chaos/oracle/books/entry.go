@@ -39,8 +39,11 @@ type Entry struct {
 	Capture  *Capture  `json:"capture"`
 	Release  *Release  `json:"release"`
 	Adjust   *Adjust   `json:"adjust"`
+	Decline  *Decline  `json:"decline"`
 	Settings *Settings `json:"settings"`
-	Plan     *Plan     `json:"plan"`
+
+	Correction *Correction `json:"correction"`
+	Plan       *Plan       `json:"plan"`
 }
 
 // Debit is what a usage event is charged.
@@ -80,6 +83,7 @@ type Issue struct {
 	ExpiresAt   time.Time `json:"expires_at"`
 	Recurrence  string    `json:"recurrence"`
 	Rollover    *Rollover `json:"rollover"`
+	TopUp       string    `json:"top_up"`
 	Source      string    `json:"source"`
 	Note        string    `json:"note"`
 }
@@ -115,6 +119,22 @@ type Adjust struct {
 	Reason string  `json:"reason"`
 }
 
+// Decline is a command to end a request for a top-up.
+type Decline struct {
+	TopUp string `json:"top_up"`
+}
+
+// Correction puts another charge, or none, in the place of what a usage event is
+// charged, or of none.
+type Correction struct {
+	Source   string `json:"source"`
+	ID       string `json:"id"`
+	First    Place  `json:"first"`
+	Corrects Place  `json:"corrects"`
+	Was      *Debit `json:"was"`
+	Now      *Debit `json:"now"`
+}
+
 // Settings are what is set of an account.
 type Settings struct {
 	ID        string    `json:"id"`
@@ -141,6 +161,16 @@ type Terms struct {
 	HardStopAt      *Credits   `json:"hard_stop_at"`
 	Budgets         []Budget   `json:"budgets"`
 	CaptureMore     *bool      `json:"capture_more"`
+	TopUp           *TopUp     `json:"top_up"`
+}
+
+// TopUp is a rule by which top-ups are requested.
+type TopUp struct {
+	Below           Credits `json:"below"`
+	Amount          Credits `json:"amount"`
+	AtMostPerPeriod int     `json:"at_most_per_period"`
+	Cooldown        string  `json:"cooldown"`
+	Timeout         string  `json:"timeout"`
 }
 
 // PlanGrant is the grant of each period.

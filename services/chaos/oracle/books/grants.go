@@ -17,6 +17,8 @@ type Grant struct {
 	State             string // pending, active, spent, expired or voided
 	content           *Issue // of the command, if one issued it
 
+	ofPlan   bool
+	turn     int  // how often it was renewed
 	carried  bool // its period carries it over instead of its expiring
 	recurs   int64
 	every    string // its recurrence
@@ -46,6 +48,7 @@ func (a *Account) grant(c *Issue) Decision {
 		return refused("invalid")
 	}
 	a.issue(g)
+	a.answerTopUp(c.TopUp)
 	return applied
 }
 
@@ -53,7 +56,10 @@ func (a *Account) grant(c *Issue) Decision {
 func plain(c *Issue) Issue {
 	content := *c
 	content.Priority = new(priority(c.Priority))
-	content.Source = cmp.Or(c.Source, "prepaid")
+	if content.Source == "" && c.TopUp != "" {
+		content.Source = "top_up"
+	}
+	content.Source = cmp.Or(content.Source, "prepaid")
 	return content
 }
 
@@ -182,6 +188,7 @@ func (a *Account) renew(g *Grant, left, granted int64) {
 		a.activeAgain(g)
 	}
 	g.remaining = left
+	g.turn++
 	if a.period != nil && a.period.running {
 		a.period.granted += granted
 	}

@@ -27,7 +27,7 @@ func merge(own, plan Terms) Terms {
 		Period: cmp.Or(own.Period, plan.Period), Grant: cmp.Or(own.Grant, plan.Grant),
 		Overage: cmp.Or(own.Overage, plan.Overage), OverageLimit: cmp.Or(own.OverageLimit, plan.OverageLimit),
 		PreserveOverage: cmp.Or(own.PreserveOverage, plan.PreserveOverage), HardStopAt: cmp.Or(own.HardStopAt, plan.HardStopAt),
-		CaptureMore: cmp.Or(own.CaptureMore, plan.CaptureMore), Thresholds: own.Thresholds, Budgets: own.Budgets,
+		CaptureMore: cmp.Or(own.CaptureMore, plan.CaptureMore), TopUp: cmp.Or(own.TopUp, plan.TopUp), Thresholds: own.Thresholds, Budgets: own.Budgets,
 	}
 	if len(merged.Thresholds) == 0 {
 		merged.Thresholds = plan.Thresholds
@@ -152,8 +152,7 @@ func (a *Account) restart(at int64) {
 // endPeriod ends a period that ran its length.
 func (a *Account) endPeriod(at int64) {
 	if preserve := a.terms.PreserveOverage; a.overage > 0 && (preserve == nil || !*preserve) {
-		a.forgiven += a.overage
-		a.overage = 0
+		a.forgive()
 		a.evaluate()
 	}
 	a.leavePeriod(at)
@@ -279,7 +278,7 @@ func (a *Account) planGrant(amount int64, suffix string) *Grant {
 	if p.nth > 1 {
 		id += fmt.Sprintf(":%d", p.nth)
 	}
-	g := &Grant{ID: id + suffix, amount: amount, priority: defaultPriority, begins: p.start, ends: p.end}
+	g := &Grant{ID: id + suffix, amount: amount, priority: defaultPriority, begins: p.start, ends: p.end, ofPlan: true}
 	if rule := a.terms.Grant; rule != nil {
 		g.priority, g.carried = priority(rule.Priority), rule.Rollover != nil
 	}
