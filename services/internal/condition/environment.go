@@ -90,11 +90,9 @@ func wholeMaps(a *ast.AST) *Error {
 	return found
 }
 
-// mentions reports whether a variable of that name is in a.
-func mentions(a *ast.AST, name string) (found bool) {
-	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		found = found || e.Kind() == ast.IdentKind && e.AsIdent() == name
-	}))
+// contains reports whether an expression of that kind is in a.
+func contains(a *ast.AST, kind func(ast.Expr) bool) (found bool) {
+	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) { found = found || kind(e) }))
 	return found
 }
 

@@ -41,6 +41,8 @@ func BenchmarkRate(b *testing.B) {
 	bench("when", rendered, events.Rule{Name: "a", Match: when, Price: events.Price{PerUnit: pages}})
 	bench("multiply", rendered, events.Rule{Name: "a", Price: events.Price{PerUnit: pages,
 		Multiply: []events.Multiplier{{When: `attributes["proxy"] == "residential"`, By: *quantity("10")}}}})
+	bench("multiply by the hour", rendered, events.Rule{Name: "a", Price: events.Price{PerUnit: pages,
+		Multiply: []events.Multiplier{{When: `time.getHours("Europe/Berlin") < 6`, By: *quantity("0.5")}}}})
 	bench("graduated in one tier", rendered, events.Rule{Name: "a", Price: events.Price{Graduated: tiers("pages", "1000", "0.5", "", "0.2")}})
 	bench("graduated over three tiers", rendered, events.Rule{Name: "a", Price: events.Price{Graduated: tiers("pages", "5", "0.5", "10", "0.2", "", "0.1")}})
 	bench("volume", rendered, events.Rule{Name: "a", Price: events.Price{Volume: tiers("pages", "5", "0.5", "10", "0.2", "", "0.1")}})

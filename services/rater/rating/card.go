@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
@@ -148,6 +149,7 @@ func (c *Card) EffectiveFrom() time.Time { return c.effectiveFrom }
 // what an events.Total holds.
 func (c *Card) Rate(u events.Usage, context Context) (Charge, error) {
 	e := event{usage: u, context: context}
+	defer e.release()
 	for i := range c.rules {
 		r := &c.rules[i]
 		matches, err := r.match.matches(&e)
@@ -171,21 +173,39 @@ func (c *Card) Rate(u events.Usage, context Context) (Charge, error) {
 type event struct {
 	usage   events.Usage
 	context Context
-	input   *condition.Input // nil until a condition is asked
-	tiers   []events.Tier    // what the charge adds to counters
+	asked   *asked        // nil until a condition is asked
+	tiers   []events.Tier // what the charge adds to counters
 }
+
+// asked is what conditions see of an event: a copy, on the heap.
+type asked struct {
+	input condition.Input
+	usage events.Usage
+}
+
+// spare are for the next events that conditions are asked about.
+var spare = sync.Pool{New: func() any { return new(asked) }}
 
 // holds asks a condition about the event.
 func (e *event) holds(c *condition.Condition) (bool, error) {
-	if e.input == nil {
-		copied := e.usage
-		e.input = &condition.Input{Usage: &copied, Plan: e.context.Plan}
+	if e.asked == nil {
+		e.asked = spare.Get().(*asked)
+		e.asked.usage = e.usage
+		e.asked.input = condition.Input{Usage: &e.asked.usage, Plan: e.context.Plan}
 	}
-	holds, err := c.Holds(e.input)
+	holds, err := c.Holds(&e.asked.input)
 	if err != nil {
 		return false, &unratable{err.Error()}
 	}
 	return holds, nil
+}
+
+// release ends the asking of conditions.
+func (e *event) release() {
+	if e.asked != nil {
+		*e.asked = asked{}
+		spare.Put(e.asked)
+	}
 }
 
 // used returns where a counter stands.

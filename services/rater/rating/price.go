@@ -109,15 +109,17 @@ func (p *price) compileBounds(source events.Price) error {
 // once.
 func (p *price) charge(e *event, rounding events.Rounding) (events.Credits, string, error) {
 	var terms []term
+	var factors []*multiplier
 	var err error
 	if p.dynamic {
-		if terms, err = p.terms(e); err != nil {
+		var space [2]term // what usually suffices stays off the heap
+		if terms, err = p.terms(space[:0], e); err != nil {
 			return 0, "", err
 		}
 	}
-	var factors []*multiplier
 	if len(p.multiply) > 0 {
-		if factors, err = p.factors(e); err != nil {
+		var space [4]*multiplier
+		if factors, err = p.factors(space[:0], e); err != nil {
 			return 0, "", err
 		}
 	}
@@ -180,9 +182,10 @@ func (p *price) bigSteps(s *steps, d *events.UsageData) error {
 	return err
 }
 
-// terms returns the parts that depend on counters and attributes, and notes
-// what they add to counters.
-func (p *price) terms(e *event) (terms []term, err error) {
+// terms appends the parts that depend on counters and attributes, and notes what
+// they add to counters.
+func (p *price) terms(terms []term, e *event) ([]term, error) {
+	var err error
 	if p.graduated != nil {
 		if terms, err = p.graduated.spread(terms, e); err != nil {
 			return nil, err
@@ -199,8 +202,8 @@ func (p *price) terms(e *event) (terms []term, err error) {
 	return terms, nil
 }
 
-// factors returns which multipliers are due.
-func (p *price) factors(e *event) (due []*multiplier, err error) {
+// factors appends the multipliers that are due.
+func (p *price) factors(due []*multiplier, e *event) ([]*multiplier, error) {
 	for i := range p.multiply {
 		holds, err := e.holds(p.multiply[i].when)
 		if err != nil {
