@@ -329,7 +329,8 @@ func (d *stateDecoder) cycle(a *account, flags uint64) {
 	c := &cycle{running: running, starts: never}
 	c.start = now + micros(d.varint())
 	c.end = now + micros(d.varint())
-	c.granted = d.credits()
+	c.granted, c.outlived = d.credits(), d.credits()
+	d.check(c.outlived <= a.granted-c.granted, "credits of a period")
 	if starts {
 		c.starts = now + micros(d.varint())
 		d.check(c.starts != never, "start of a period")

@@ -303,6 +303,7 @@ func (e *stateEncoder) cycle(a *account) {
 	e.varint(int64(c.start - now))
 	e.varint(int64(c.end - now))
 	e.uvarint(uint64(c.granted))
+	e.uvarint(uint64(c.outlived))
 	if c.starts != never {
 		e.varint(int64(c.starts - now))
 	}

@@ -29,13 +29,13 @@ func (a *account) adopt(t *terms) {
 	a.rebase()
 }
 
-// rebase works out the levels in credits anew. Percentages are of what took
-// effect in the running period, or without one of what was available right
-// after a grant last took effect, what is held included.
+// rebase works out the levels in credits anew. Percentages are of what outlived
+// the start of the running period and what took effect in it, or without one of
+// what was available right after a grant last took effect, what is held included.
 func (a *account) rebase() {
 	base := a.topped
 	if a.cycle != nil && a.cycle.running {
-		base = a.cycle.granted
+		base = a.cycle.outlived + a.cycle.granted
 	}
 	for i, l := range a.terms.levels {
 		a.levels[i].at = l.at(base)

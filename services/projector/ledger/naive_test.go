@@ -55,6 +55,7 @@ type naiveAccount struct {
 	carried   *naiveGrant      // into the running period, beside the plan's grant
 	carry     *events.Rollover // at the end of the running period
 	follows   bool             // the next period follows one that ended
+	start     naiveStart       // of the running period
 }
 
 type naiveGrant struct {
@@ -432,12 +433,8 @@ func (a *naiveAccount) levelAt(text string) events.Credits {
 	if !percent {
 		return amount
 	}
-	base := a.topped
-	if a.period != nil {
-		base = a.period.Granted
-	}
 	share := new(big.Rat).SetFrac64(int64(amount), int64(100*events.Credit))
-	share.Mul(share, new(big.Rat).SetInt64(int64(base)))
+	share.Mul(share, new(big.Rat).SetInt64(int64(a.base())))
 	return events.Credits(new(big.Int).Quo(share.Num(), share.Denom()).Int64())
 }
 

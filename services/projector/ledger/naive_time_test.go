@@ -90,6 +90,7 @@ func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
 	}
 	a.lastStart = start
 	a.period = &events.Period{Start: start, End: naiveBoundary(a.settings.StartedAt, a.terms.Period, i+1)}
+	a.starting()
 	a.renew(true, cause)
 	id := fmt.Sprintf("plan:%s:%s", a.settings.Plan, start.Format(time.RFC3339Nano))
 	if a.sameStart > 1 {
@@ -100,6 +101,7 @@ func (a *naiveAccount) startPeriod(at time.Time, cause events.Cause) {
 		a.rollOthers(cause)
 	}
 	a.follows = false
+	a.started()
 	if a.planGrant != nil {
 		a.planGrant.forgotten, a.planGrant = true, nil
 	}

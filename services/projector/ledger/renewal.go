@@ -200,6 +200,7 @@ func (x *step) rollOthers(at micros) {
 			continue
 		}
 		p := x.begin(PostingRollover, at)
+		a.cycle.outlived -= max(0, g.remaining-kept)
 		x.renew(p, g, kept, max(0, kept-g.remaining), max(0, g.remaining-kept))
 		x.replenished(p)
 		x.end(p)

@@ -90,6 +90,7 @@ func (x *step) rollOver(at micros) {
 	}
 	p := x.begin(PostingRollover, at)
 	a.drawable -= left
+	c.outlived -= left
 	p.Granted, p.Expired = max(0, carried-left), max(0, left-carried)
 	a.granted += p.Granted
 	a.expired += p.Expired

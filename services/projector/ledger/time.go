@@ -13,6 +13,7 @@ type cycle struct {
 	running    bool
 	start, end micros
 	granted    events.Credits // of grants that took effect in the running period
+	outlived   events.Credits // what was drawable as it started, less what that moved into a grant of it or took
 
 	starts micros // when none is running; never if none will
 	floor  micros // the end of the last one: none starts before
@@ -187,7 +188,8 @@ func (x *step) startPeriod(at micros) {
 	if c.nth++; start > c.start {
 		c.nth = 1
 	}
-	c.running, c.start, c.end, c.granted = true, start, end, 0
+	c.running, c.start, c.end = true, start, end
+	c.granted, c.outlived = 0, a.drawable
 	a.rebase()
 	x.restartPeriodWindows()
 	x.rollOver(at)

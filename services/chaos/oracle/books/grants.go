@@ -205,6 +205,7 @@ func (a *Account) rollOver() {
 			continue
 		}
 		if kept := g.rollover.kept(g.remaining); kept != g.remaining {
+			a.period.outlived -= max(0, g.remaining-kept)
 			a.renew(g, kept, max(0, kept-g.remaining))
 			a.evaluate()
 		}

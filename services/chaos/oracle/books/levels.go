@@ -72,7 +72,7 @@ func (a *Account) adopt(t Terms) {
 func (a *Account) rebase() {
 	base := a.topped
 	if a.period != nil && a.period.running {
-		base = a.period.granted
+		base = a.period.outlived + a.period.granted
 	}
 	for _, l := range a.levels {
 		number, percent := strings.CutSuffix(l.Threshold, "%")

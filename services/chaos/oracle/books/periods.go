@@ -17,6 +17,7 @@ type period struct {
 	floor      int64 // none starts before
 	nth        int   // of those that began at start
 	granted    int64 // of what took effect in it
+	outlived   int64 // its start, of what was there before
 	grant      *Grant
 	rolled     *Grant
 	rollover   *Rollover // of what is left at its end
@@ -212,7 +213,7 @@ func (a *Account) startPeriod(at int64) {
 	if p.nth++; start > p.start {
 		p.nth = 1
 	}
-	p.running, p.start, p.end, p.granted = true, start, end, 0
+	p.running, p.start, p.end, p.granted, p.outlived = true, start, end, 0, a.drawable()
 	a.rebase()
 	for _, b := range a.budgets {
 		if b.Per == perPeriod {
@@ -233,6 +234,7 @@ func (a *Account) carry() {
 	p, rule, left := a.period, a.period.rollover, int64(0)
 	for _, g := range a.ofPeriod() {
 		left += g.remaining
+		p.outlived -= g.remaining
 		a.leave(g, "expired")
 	}
 	a.forget(&p.rolled)
