@@ -28,7 +28,7 @@ func (n *naive) pass(a *naiveAccount, cause events.Cause) {
 				all = append(all, due{g.EffectiveAt, 4, func(at time.Time) { a.activate(g, at); a.evaluate(cause) }})
 			}
 			if g.isOpen() && !g.RecursAt.IsZero() {
-				all = append(all, due{g.RecursAt, 1, func(at time.Time) { a.recur(g, at, cause) }})
+				all = append(all, due{g.RecursAt, 2, func(at time.Time) { a.recur(g, at, cause) }})
 			}
 		}
 		for _, h := range a.holds {
@@ -37,7 +37,7 @@ func (n *naive) pass(a *naiveAccount, cause events.Cause) {
 			}
 		}
 		if a.period != nil {
-			all = append(all, due{a.period.End, 2, func(at time.Time) { n.endPeriod(a, at, cause) }})
+			all = append(all, due{a.period.End, 1, func(at time.Time) { n.endPeriod(a, at, cause) }})
 		} else if !a.starts.IsZero() {
 			all = append(all, due{a.starts, 3, func(at time.Time) { a.startPeriod(at, cause) }})
 		}
@@ -67,7 +67,7 @@ func (n *naive) endPeriod(a *naiveAccount, at time.Time, cause events.Cause) {
 	if a.terms.Period != "" {
 		a.starts = latest(at, a.settings.StartedAt)
 	}
-	if a.starts.IsZero() || a.starts.After(a.now) {
+	if a.starts.IsZero() || a.starts.After(at) {
 		a.expireOfPeriod(cause)
 	} else {
 		a.follows = true

@@ -67,8 +67,8 @@ type change uint8
 const (
 	holdExpiry change = iota
 	expiry
-	recurrence
 	periodEnd
+	recurrence
 	periodStart
 	activation
 )
@@ -79,12 +79,14 @@ func (a *account) next() (micros, change) {
 	if len(a.expiring) > 0 && a.expiring[0].expires < at {
 		at, what = a.expiring[0].expires, expiry
 	}
+	c := a.cycle
+	if c != nil && c.running && c.end < at {
+		at, what = c.end, periodEnd
+	}
 	if due := a.renewing.due(); due < at {
 		at, what = due, recurrence
 	}
-	if c := a.cycle; c != nil && c.running && c.end < at {
-		at, what = c.end, periodEnd
-	} else if c != nil && !c.running && c.starts < at {
+	if c != nil && !c.running && c.starts < at {
 		at, what = c.starts, periodStart
 	}
 	if len(a.pending) > 0 && a.pending[0].effective < at {
@@ -113,10 +115,10 @@ func (x *step) pass() {
 			x.expireHold(at)
 		case expiry:
 			x.expire(x.account.expiring[0], at)
-		case recurrence:
-			x.recur(x.account.renewing.recurring[0], at)
 		case periodEnd:
 			x.endPeriod(at)
+		case recurrence:
+			x.recur(x.account.renewing.recurring[0], at)
 		case periodStart:
 			x.startPeriod(at)
 		case activation:
@@ -156,8 +158,8 @@ func (x *step) endPeriod(at micros) {
 	if a.waiting != nil {
 		x.changePlan(at)
 	}
-	if a.cycle.starts > x.now {
-		x.expireOfPeriod(at) // there is no period to carry anything into
+	if a.cycle.starts > at {
+		x.expireOfPeriod(at) // no period follows to carry anything into
 		return
 	}
 	x.follows = true

@@ -97,12 +97,14 @@ func (a *Account) pass() {
 		if g := a.first(expiry); g != nil {
 			due(expiry(g), func(int64) { a.expire(g) })
 		}
+		p := a.period
+		if p != nil && p.running {
+			due(p.end, a.endPeriod)
+		}
 		if g := a.first(recurrence); g != nil {
 			due(g.recurs, func(at int64) { a.recur(g, at) })
 		}
-		if p := a.period; p != nil && p.running {
-			due(p.end, a.endPeriod)
-		} else if p != nil {
+		if p != nil && !p.running {
 			due(p.starts, a.startPeriod)
 		}
 		if len(a.pending) > 0 {

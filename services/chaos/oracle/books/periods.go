@@ -166,7 +166,7 @@ func (a *Account) endPeriod(at int64) {
 		a.restart(at)
 		a.evaluate()
 	}
-	if a.period.starts > a.now {
+	if a.period.starts > at {
 		a.expireOfPeriod()
 		return
 	}
