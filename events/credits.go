@@ -56,7 +56,7 @@ func ParseCredits(s string) (Credits, error) {
 		high, low := bits.Mul64(micro, 10)
 		sum, carry := bits.Add64(low, uint64(digit-'0'), 0)
 		if high != 0 || carry != 0 {
-			return 0, fmt.Errorf("credits %s: %w", clip(s), ErrOverflow)
+			return 0, tooMany(s)
 		}
 		micro = sum
 	}
@@ -64,7 +64,7 @@ func ParseCredits(s string) (Credits, error) {
 	case negative && micro == 1<<63:
 		return math.MinInt64, nil
 	case micro > math.MaxInt64:
-		return 0, fmt.Errorf("credits %s: %w", clip(s), ErrOverflow)
+		return 0, tooMany(s)
 	case negative:
 		return -Credits(micro), nil
 	}
@@ -130,7 +130,11 @@ func (c *Credits) UnmarshalText(text []byte) error {
 }
 
 func invalidCredits(s, expected string) error {
-	return fmt.Errorf("credits %s: %s: %w", clip(s), expected, ErrInvalid)
+	return invalidf("credits %s: %s", clip(s), expected)
+}
+
+func tooMany(s string) error {
+	return refusal{fmt.Sprintf("credits %s: expected at most %s", clip(s), MaxCredits), ErrOverflow}
 }
 
 // appendDecimal appends n / 10^places in its shortest exact form.

@@ -65,6 +65,20 @@ func (p *Problem) line() string {
 // Is reports that a Problem is ErrInvalid.
 func (p *Problem) Is(target error) bool { return target == ErrInvalid }
 
+// refusal is an error that says all there is to say, and matches what it wraps.
+type refusal struct {
+	text string
+	kind error
+}
+
+func (r refusal) Error() string { return r.text }
+func (r refusal) Unwrap() error { return r.kind }
+
+// invalidf is an error that matches ErrInvalid.
+func invalidf(format string, args ...any) error {
+	return refusal{fmt.Sprintf(format, args...), ErrInvalid}
+}
+
 // problemsMax bounds the faults listed of one input.
 const problemsMax = 16
 

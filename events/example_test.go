@@ -20,7 +20,7 @@ func ExampleParseCredits() {
 	fmt.Println(err)
 	// Output:
 	// 12.5 12.75 <nil>
-	// credits "0.0000001": expected at most 6 decimal places: invalid
+	// credits "0.0000001": expected at most 6 decimal places
 }
 
 func ExampleAppendStructured() {

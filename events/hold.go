@@ -1,7 +1,6 @@
 package events
 
 import (
-	"fmt"
 	"time"
 )
 
@@ -147,7 +146,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil
 func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		return fmt.Errorf("found the duration %s; expected one such as 90s, 10m or 1h30m: %w", clip(string(text)), ErrInvalid)
+		return invalidf("found the duration %s; expected one such as 90s, 10m or 1h30m", clip(string(text)))
 	}
 	*d = Duration(parsed)
 	return nil

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -38,7 +37,7 @@ func ParsePeriod(s string) (months int, length time.Duration, err error) {
 	}
 	months, length, ok := parseISODuration(s)
 	if !ok || months > maxPeriodMonths || months == 0 && (length < MinPeriod || length > MaxPeriod) {
-		return 0, 0, fmt.Errorf("period %s: expected %s: %w", clip(s), PeriodForm, ErrInvalid)
+		return 0, 0, invalidf("period %s: expected %s", clip(s), PeriodForm)
 	}
 	return months, length, nil
 }

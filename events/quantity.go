@@ -1,7 +1,6 @@
 package events
 
 import (
-	"fmt"
 	"math"
 	"math/big"
 	"strconv"
@@ -29,7 +28,7 @@ const (
 // places after the point.
 func ParseQuantity(s string) (Quantity, error) {
 	refuse := func(expected string) (Quantity, error) {
-		return Quantity{}, fmt.Errorf("quantity %s: %s: %w", clip(s), expected, ErrInvalid)
+		return Quantity{}, invalidf("quantity %s: %s", clip(s), expected)
 	}
 	if len(s) > quantityTextMax {
 		return refuse("expected at most 64 characters")

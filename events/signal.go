@@ -24,6 +24,11 @@ const (
 	SignalTopUpRequested SignalKind = "topup_requested"
 )
 
+// SignalKinds lists all kinds of signals.
+func SignalKinds() []SignalKind {
+	return []SignalKind{SignalLow, SignalExhausted, SignalRestored, SignalOverageStarted, SignalBudgetExceeded, SignalBudgetRestored, SignalTopUpRequested}
+}
+
 // SourceEnforcer is the CloudEvents source of every signal.
 const SourceEnforcer = "/drawdown/enforcer"
 

@@ -20,6 +20,16 @@ type putAccountInput struct {
 	Document
 }
 
+type putAccountOutput struct {
+	Body AccountDecision
+}
+
+// AccountDecision is what became of an account that was set.
+type AccountDecision struct {
+	AccountSettings
+	Decided
+}
+
 type accountOutput struct {
 	Body AccountSettings
 }
@@ -50,7 +60,7 @@ func (g *Gateway) accountRoutes() {
 	register(g, huma.Operation{
 		OperationID: "put-account", Method: http.MethodPut, Path: "/v1/accounts/{id}", Tags: []string{"Accounts"},
 		Summary:     "Set an account",
-		Description: "Its plan, its start, and its own terms over the plan's, in YAML or JSON. It replaces what was set before. Another plan begins now, now_prorated or at period_end, as change says; until then it is in next.",
+		Description: "Its plan, its start, and its own terms over the plan's, in YAML or JSON. It replaces everything that was set before: what is not given goes, the plan with its credits included. Another plan begins now, now_prorated or at period_end, as change says; until then it is in next.",
 		RequestBody: g.body(map[string]any{"application/json": events.Account{}, "application/yaml": events.Account{}}),
 	}, g.putAccount)
 	register(g, huma.Operation{
@@ -61,7 +71,7 @@ func (g *Gateway) accountRoutes() {
 	}, g.listAccounts)
 }
 
-func (g *Gateway) putAccount(ctx context.Context, in *putAccountInput) (*accountOutput, error) {
+func (g *Gateway) putAccount(ctx context.Context, in *putAccountInput) (*putAccountOutput, error) {
 	account, err := parseDocument(in.ContentType, "account "+in.Account, in.RawBody, catalog.ParseAccount)
 	if err != nil {
 		return nil, err
@@ -72,7 +82,7 @@ func (g *Gateway) putAccount(ctx context.Context, in *putAccountInput) (*account
 	if err := sameName("/id", account.ID, in.Account); err != nil {
 		return nil, err
 	}
-	_, err = g.decide(ctx, events.Entry{Kind: events.EntryAccount, Account: in.Account, Settings: &account})
+	decision, err := g.decide(ctx, events.Entry{Kind: events.EntryAccount, Account: in.Account, Settings: &account})
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +91,7 @@ func (g *Gateway) putAccount(ctx context.Context, in *putAccountInput) (*account
 		stored = account
 		stored.Change = ""
 	}
-	return &accountOutput{Body: AccountSettings{Account: stored, Set: true}}, nil
+	return &putAccountOutput{Body: AccountDecision{AccountSettings: AccountSettings{Account: stored, Set: true}, Decided: decided(decision)}}, nil
 }
 
 func (g *Gateway) getAccount(ctx context.Context, in *AccountPath) (*accountOutput, error) {

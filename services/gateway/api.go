@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -13,8 +12,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-	jsonv2 "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // routes registers every operation and renders the OpenAPI document.
@@ -112,41 +109,6 @@ func checkType(contentType string, accepted ...string) error {
 			clip(contentType), strings.Join(accepted, ", "))
 	}
 	return nil
-}
-
-// decodeJSON reads a request body strictly: no unknown fields, no duplicate
-// names, nothing behind it.
-func decodeJSON[T any](contentType string, body []byte) (T, error) {
-	var to T
-	if err := checkType(contentType, "application/json"); err != nil {
-		return to, err
-	}
-	err := jsonv2.Unmarshal(body, &to, jsonv2.RejectUnknownMembers(true))
-	var semantic *jsonv2.SemanticError
-	var syntactic *jsontext.SyntacticError
-	switch {
-	case err == nil:
-		return to, nil
-	case errors.As(err, &semantic):
-		return to, invalid("the body is not valid", Fault{
-			Path: string(semantic.JSONPointer), Code: "invalid", Detail: semanticDetail(semantic),
-		})
-	}
-	p := newProblem(http.StatusBadRequest, "the body is not JSON: %s", clip(err.Error()))
-	if errors.As(err, &syntactic) {
-		p.Errors = []Fault{{Path: string(syntactic.JSONPointer), Code: "malformed", Detail: clip(syntactic.Err.Error())}}
-	}
-	return to, p
-}
-
-func semanticDetail(e *jsonv2.SemanticError) string {
-	switch {
-	case errors.Is(e.Err, jsonv2.ErrUnknownName):
-		return fmt.Sprintf("unknown field %q", clip(e.JSONPointer.LastToken()))
-	case e.Err != nil:
-		return e.Err.Error()
-	}
-	return fmt.Sprintf("found a JSON %s that does not fit here", jsontext.Kind(e.JSONKind))
 }
 
 // documentRoutes serves the OpenAPI document and a page of it for people. The

@@ -17,7 +17,7 @@ const routeBalance = "/v1/accounts/{id}/balance"
 type balanceInput struct {
 	AccountPath
 	At       time.Time `query:"at" doc:"The balance as it was published at this instant of the past, by the ledger's clock."`
-	Sequence uint64    `query:"sequence" doc:"The balance as it was published behind this ledger sequence."`
+	Sequence uint64    `query:"sequence" minimum:"1" doc:"The balance as it was published behind this ledger sequence."`
 }
 
 type balanceOutput struct {
@@ -85,4 +85,10 @@ func (g *Gateway) balance(ctx context.Context, account string) (events.Balance, 
 		err = notFound("the ledger names no account %s", account)
 	}
 	return balance, err
+}
+
+// known refuses an account that the ledger does not name.
+func (g *Gateway) known(ctx context.Context, account string) error {
+	_, err := g.balance(ctx, account)
+	return err
 }

@@ -119,6 +119,22 @@ func TestAnAccountIsSetReadAndListed(t *testing.T) {
 	}
 }
 
+func TestWhatIsSetAgainIsUnchanged(t *testing.T) {
+	t.Parallel()
+	w := start(t).project()
+	for _, outcome := range []events.Outcome{events.Applied, events.Unchanged} {
+		p := decode[gateway.PlanDecision](w.call("PUT", "/v1/plans/pro", plan).want(200))
+		a := decode[gateway.AccountDecision](w.call("PUT", "/v1/accounts/acme", `{"plan":"pro"}`).want(200))
+		c := decode[gateway.CardDecision](w.call("PUT", "/v1/ratecards/default", card("default", "1")).want(map[events.Outcome]int{events.Applied: 201, events.Unchanged: 200}[outcome]))
+		if p.Outcome != outcome || a.Outcome != outcome || c.Outcome != outcome {
+			t.Errorf("plan %s, account %s, card %s; want %s", p.Outcome, a.Outcome, c.Outcome, outcome)
+		}
+		if p.Plan.Plan != "pro" || c.Version != 1 || a.Balance == nil || a.Balance.Available != 10000*events.Credit {
+			t.Errorf("plan %+v, version %d, balance %+v", p.Plan, c.Version, a.Balance)
+		}
+	}
+}
+
 func TestAGrantIsIssuedOnceAndVoidedOnce(t *testing.T) {
 	t.Parallel()
 	w := start(t).project()

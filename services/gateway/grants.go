@@ -107,9 +107,9 @@ func checkGrant(g events.Grant) (faults []Fault) {
 	if g.Amount <= 0 || g.Amount > events.MaxCredits {
 		wrong("/amount", "found %s; expected credits above 0, at most %s", g.Amount, events.MaxCredits)
 	}
-	sources := []events.GrantSource{"", events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment, events.SourcePlan}
+	sources := []events.GrantSource{"", events.SourcePrepaid, events.SourcePromo, events.SourceTopUp, events.SourceAdjustment}
 	if !slices.Contains(sources, g.Source) {
-		wrong("/source", "found %q; expected prepaid, promo, top_up, adjustment or plan", clip(string(g.Source)))
+		wrong("/source", "found %q; expected prepaid, promo, top_up or adjustment", clip(string(g.Source)))
 	}
 	if !sensibleTime(g.EffectiveAt) {
 		wrong("/effective_at", "found the year %d; expected 1970 to 9999", g.EffectiveAt.Year())

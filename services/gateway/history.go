@@ -96,7 +96,10 @@ func (g *Gateway) getLedger(ctx context.Context, in *ledgerInput) (*ledgerOutput
 	if err != nil {
 		return nil, err
 	}
-	if page.Postings == nil {
+	if len(page.Postings) == 0 {
+		if err := g.known(ctx, in.Account); err != nil {
+			return nil, err
+		}
 		page.Postings = []analytics.Posting{}
 	}
 	return &ledgerOutput{Body: page}, nil
@@ -120,7 +123,10 @@ func (g *Gateway) getUsage(ctx context.Context, in *usageInput) (*usageOutput, e
 	if err != nil {
 		return nil, err
 	}
-	if groups == nil {
+	if len(groups) == 0 {
+		if err := g.known(ctx, in.Account); err != nil {
+			return nil, err
+		}
 		groups = []analytics.UsageRow{}
 	}
 	return &usageOutput{Body: UsageGroups{Account: in.Account, GroupBy: in.GroupBy, Groups: groups}}, nil

@@ -63,6 +63,12 @@ func TestHistoryIsAnsweredFromClickHouse(t *testing.T) {
 	if len(usage.Groups) != 1 || usage.Groups[0].Group != "GET /" || usage.Groups[0].Charged.String() != "1.5" {
 		t.Errorf("usage %+v", usage)
 	}
+	for path, status := range map[string]int{
+		"/v1/accounts/nobody/ledger": 404, "/v1/accounts/nobody/usage": 404,
+		"/v1/accounts/acme/usage?from=2100-01-01T00:00:00Z": 200, "/v1/accounts/acme/ledger?cursor=1": 200,
+	} {
+		w.call("GET", path, "").want(status)
+	}
 	if ready := decode[gateway.Health](w.call("GET", "/readyz", "").want(200)); ready.Status != "ok" {
 		t.Errorf("readiness %+v", ready)
 	}

@@ -71,6 +71,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		"void of what is no grant":      {"POST", "/v1/grants/a%20b/void", `{"account":"a"}`, "application/json", 422},
 		"hold of nothing":               {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"0"}`, "application/json", 422},
 		"hold without id":               {"POST", "/v1/accounts/a/holds", `{"amount":"1"}`, "application/json", 422},
+		"hold for no time":              {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"1","expires_in":"0s"}`, "application/json", 422},
 		"hold for two days":             {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"1","expires_in":"48h"}`, "application/json", 422},
 		"hold for seconds as a number":  {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"1","expires_in":60}`, "application/json", 422},
 		"hold with an unknown field":    {"POST", "/v1/accounts/a/holds", `{"id":"h","amount":"1","expires":"1m"}`, "application/json", 422},
@@ -81,6 +82,9 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 		"release without account":       {"POST", "/v1/holds/h/release", `{}`, "application/json", 422},
 		"replay of nothing":             {"POST", "/v1/deadletters/replay", `{}`, "application/json", 422},
 		"replay of two things":          {"POST", "/v1/deadletters/replay", `{"all":true,"reason":"unratable"}`, "application/json", 422},
+		"signals of no kind":            {"GET", "/v1/signals?kind=bogus", "", "", 422},
+		"balance before the ledger":     {"GET", "/v1/accounts/a/balance?sequence=0", "", "", 422},
+		"grant as of a plan":            {"POST", "/v1/accounts/a/grants", `{"id":"g","amount":"1","source":"plan"}`, "application/json", 422},
 		"signals behind no event":       {"GET", "/v1/signals?kind=LOW", "", "", 422},
 		"signals of what is no account": {"GET", "/v1/signals?account=*", "", "", 422},
 	} {
@@ -131,6 +135,45 @@ func TestCallsUnderV1NeedTheKey(t *testing.T) {
 	}
 	for _, authorization := range []string{"Bearer secret", "bearer secret"} {
 		w.call("GET", "/v1/plans", "", "Authorization", authorization).want(http.StatusOK)
+	}
+}
+
+func TestAnswersSayWhatWasFoundAndWhatWasExpected(t *testing.T) {
+	t.Parallel()
+	w := start(t, func(c *gateway.Config) { c.APIKey = "secret" })
+	for body, want := range map[string]string{
+		`{}`:                                              `/id: absent; expected a string, /amount: absent; expected credits as a string such as "12.5"`,
+		`{"id":"g","amount":5}`:                           `/amount: found 5; expected credits as a string such as "12.5"`,
+		`{"id":"g","amount":"five"}`:                      `/amount: credits "five": expected a decimal such as "12.5"`,
+		`{"id":"g","amount":"0.0000001"}`:                 `/amount: credits "0.0000001": expected at most 6 decimal places`,
+		`{"id":"g","amount":"99999999999999"}`:            `/amount: credits "99999999999999": expected at most 1000000000`,
+		`{"id":"g","amount":"1","priority":256}`:          `/priority: found 256; expected a whole number from 0 to 255`,
+		`{"id":"g","amount":"1","priority":"1"}`:          `/priority: found "1"; expected a whole number from 0 to 255`,
+		`{"id":7,"amount":"1"}`:                           `/id: found 7; expected a string`,
+		`{"id":"g","amount":"1","expires_at":"tomorrow"}`: `/expires_at: found "tomorrow"; expected a time such as "2026-12-01T12:00:00Z"`,
+		`{"id":"g","amount":"1","rollover":"all"}`:        `/rollover: found "all"; expected an object`,
+		`{"id":"g","amount":"1","source":"plan"}`:         `/source: found "plan"; expected prepaid, promo, top_up or adjustment`,
+	} {
+		var told []string
+		for _, f := range w.call("POST", "/v1/accounts/a/grants", body).want(422).problem().Errors {
+			told = append(told, f.Path+": "+f.Detail)
+		}
+		if got := strings.Join(told, ", "); got != want {
+			t.Errorf("%s:\n%s\nwant\n%s", body, got, want)
+		}
+	}
+	hold := w.call("POST", "/v1/accounts/a/holds", `{"id":"h","amount":"1","expires_in":"0s"}`).want(422).problem()
+	if len(hold.Errors) != 1 || hold.Errors[0].Path != "/expires_in" || !strings.Contains(hold.Errors[0].Detail, "above 0") {
+		t.Errorf("a hold for no time: %+v", hold)
+	}
+	account := w.call("GET", "/v1/accounts/bad%20account/balance", "").want(422).problem()
+	if account.Detail != "the request is not valid" || len(account.Errors) != 1 ||
+		account.Errors[0].Detail != `found "bad account"; expected an account: 1 to 64 of A–Z a–z 0–9 _ -` {
+		t.Errorf("what is no account: %+v", account)
+	}
+	w.key = "other"
+	if p := w.call("GET", "/v1/plans", "").want(401).problem(); p.Detail != "the API key is not the gateway's" {
+		t.Errorf("another key: %s", p.Detail)
 	}
 }
 

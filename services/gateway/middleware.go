@@ -52,7 +52,11 @@ func (g *Gateway) middleware(mux *http.ServeMux) http.Handler {
 // admit returns why a request is answered before its route is, if it is.
 func (g *Gateway) admit(w *recorder, r *http.Request, route string) *Problem {
 	if !openRoutes[route] && (route != "" || strings.HasPrefix(r.URL.Path, "/v1")) && !g.authorized(r) {
-		return newProblem(http.StatusUnauthorized, "this call needs the header Authorization: Bearer <API key>").
+		detail := "this call needs the header Authorization: Bearer <API key>"
+		if scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, "Bearer") && key != "" {
+			detail = "the API key is not the gateway's"
+		}
+		return newProblem(http.StatusUnauthorized, "%s", detail).
 			with("WWW-Authenticate", `Bearer realm="drawdown"`)
 	}
 	if route == "" {

@@ -33,6 +33,16 @@ type putPlanInput struct {
 	Document
 }
 
+type putPlanOutput struct {
+	Body PlanDecision
+}
+
+// PlanDecision is a plan as it was set.
+type PlanDecision struct {
+	events.Plan
+	Outcome events.Outcome `json:"outcome" doc:"applied, or unchanged when it said the same before."`
+}
+
 type planOutput struct {
 	Body events.Plan
 }
@@ -61,7 +71,7 @@ func (g *Gateway) planRoutes() {
 	}, g.listPlans)
 }
 
-func (g *Gateway) putPlan(ctx context.Context, in *putPlanInput) (*planOutput, error) {
+func (g *Gateway) putPlan(ctx context.Context, in *putPlanInput) (*putPlanOutput, error) {
 	plan, err := parseDocument(in.ContentType, "plan "+in.Plan, in.RawBody, catalog.ParsePlan)
 	if err != nil {
 		return nil, err
@@ -69,10 +79,11 @@ func (g *Gateway) putPlan(ctx context.Context, in *putPlanInput) (*planOutput, e
 	if err := sameName("/plan", plan.Plan, in.Plan); err != nil {
 		return nil, err
 	}
-	if _, err := g.decide(ctx, events.Entry{Kind: events.EntryPlan, Plan: &plan}); err != nil {
+	decision, err := g.decide(ctx, events.Entry{Kind: events.EntryPlan, Plan: &plan})
+	if err != nil {
 		return nil, err
 	}
-	return &planOutput{Body: plan}, nil
+	return &putPlanOutput{Body: PlanDecision{Plan: plan, Outcome: decision.Outcome}}, nil
 }
 
 func (g *Gateway) getPlan(ctx context.Context, in *PlanPath) (*planOutput, error) {

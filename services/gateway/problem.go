@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/nats-io/nats.go"
@@ -138,19 +139,33 @@ func (p *Problem) write(w http.ResponseWriter) {
 // that what it finds wrong with parameters is described as everything else.
 func init() {
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
+		if message == "validation failed" {
+			message = "the request is not valid"
+		}
 		p := newProblem(status, "%s", message)
 		for _, err := range errs {
 			var detail *huma.ErrorDetail
 			switch {
 			case err == nil:
 			case errors.As(err, &detail):
-				p.Errors = append(p.Errors, Fault{Path: detail.Location, Code: "invalid", Detail: detail.Message})
+				p.Errors = append(p.Errors, parameterFault(detail))
 			default:
 				p.Errors = append(p.Errors, Fault{Code: "invalid", Detail: err.Error()})
 			}
 		}
 		return p
 	}
+}
+
+// parameterFault says what the library found wrong with a parameter as
+// everything else is said: what was found, and what was expected.
+func parameterFault(d *huma.ErrorDetail) Fault {
+	detail := strings.Replace(d.Message, "expected string to be ", "expected ", 1)
+	detail = strings.Replace(detail, "expected value to be one of ", "expected one of ", 1)
+	if d.Value != nil && strings.HasPrefix(detail, "expected ") {
+		detail = fmt.Sprintf("found %q; %s", clip(fmt.Sprint(d.Value)), detail)
+	}
+	return Fault{Path: d.Location, Code: "invalid", Detail: detail}
 }
 
 // problemOf makes a problem of any error of a handler. What is nobody's input

@@ -32,8 +32,18 @@ type getCardInput struct {
 }
 
 type cardOutput struct {
+	Body events.RateCard
+}
+
+type putCardOutput struct {
 	Status int
-	Body   events.RateCard
+	Body   CardDecision
+}
+
+// CardDecision is a rate card as it was applied.
+type CardDecision struct {
+	events.RateCard
+	Outcome events.Outcome `json:"outcome" doc:"applied, or unchanged when the latest version said the same."`
 }
 
 // CardSummary is one rate card, or one version of it, without its rules.
@@ -77,7 +87,7 @@ func cardKey(card string, version int) string {
 	return fmt.Sprintf("%s%s.%d", events.CatalogRateCard, card, version)
 }
 
-func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*cardOutput, error) {
+func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*putCardOutput, error) {
 	card, err := parseDocument(in.ContentType, "rate card "+in.Card, in.RawBody, g.parseRateCard)
 	if err != nil {
 		return nil, err
@@ -94,7 +104,7 @@ func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*cardOutput, e
 		stored = card
 		stored.Version = decision.Version
 	}
-	return &cardOutput{Status: createdStatus(decision.Outcome), Body: stored}, nil
+	return &putCardOutput{Status: createdStatus(decision.Outcome), Body: CardDecision{RateCard: stored, Outcome: decision.Outcome}}, nil
 }
 
 func (g *Gateway) parseRateCard(name string, src []byte) (events.RateCard, error) {
@@ -123,7 +133,7 @@ func (g *Gateway) getCard(ctx context.Context, in *getCardInput) (*cardOutput, e
 	if !ok {
 		return nil, notFound("there is no version %d of rate card %s", version, in.Card)
 	}
-	return &cardOutput{Status: http.StatusOK, Body: card}, nil
+	return &cardOutput{Body: card}, nil
 }
 
 // cardVersions returns the versions of the cards that match filter, by card

@@ -29,7 +29,7 @@ const (
 
 type signalsInput struct {
 	Account     string `query:"account" pattern:"^[A-Za-z0-9_-]{1,64}$" patternDescription:"an account: 1 to 64 of A–Z a–z 0–9 _ -" doc:"Only of this account."`
-	Kind        string `query:"kind" pattern:"^[a-z_]{1,32}$" patternDescription:"a kind of signal, such as low, exhausted, restored or budget_exceeded" doc:"Only of this kind."`
+	Kind        string `query:"kind" enum:"low,exhausted,restored,overage_started,budget_exceeded,budget_restored,topup_requested" doc:"Only of this kind."`
 	From        uint64 `query:"from" doc:"The stream sequence to begin at; 1 is the first signal ever. Default: those from now on."`
 	LastEventID string `header:"Last-Event-ID" doc:"Go on behind this event; wins over from."`
 }

@@ -65,6 +65,11 @@ func (g *Gateway) simulate(ctx context.Context, in *simulateInput) (*simulateOut
 	if err := sameName("/card", card.Card, in.Card); err != nil {
 		return nil, err
 	}
+	if in.Account != "" {
+		if err := g.known(ctx, in.Account); err != nil {
+			return nil, err
+		}
+	}
 	versions, err := g.cardVersions(ctx, in.Card)
 	if err != nil {
 		return nil, err

@@ -90,6 +90,7 @@ func TestACardIsSimulatedOverPastUsageAndNothingIsWritten(t *testing.T) {
 		}
 	}
 	w.call("POST", "/v1/ratecards/other/simulate", dearerCard).want(422)
+	w.call("POST", path+"&account=nobody", dearerCard).want(404)
 	w.call("POST", "/v1/ratecards/default/simulate", "card: default\nrules: []\n").want(422)
 	down := w.beside(t, analyse(t, "clickhouse://127.0.0.1:1/none"))
 	if r := decode[simulate.Result](down.call("POST", path, dearerCard).want(200)); r.Source != "ledger" || r.Total != fromLedger.Total {

@@ -82,6 +82,8 @@ func (a *app) deadlettersReplayCommand() *cobra.Command {
 	var all bool
 	replay := &cobra.Command{
 		Use: "replay [ID…]", Short: "Send dead letters through the pipeline again, after a fix",
+		Long: `Send dead letters through the pipeline again, after a fix. Exit status 1 when an
+ID names none.`,
 		Example: "  drawdown deadletters replay --reason unratable\n  drawdown deadletters replay 17 18",
 		RunE: func(c *cobra.Command, args []string) error {
 			body := map[string]any{}
@@ -124,10 +126,16 @@ func (a *app) replay(c *cobra.Command, body map[string]any) error {
 		}
 		body["after"] = some.Next
 	}
-	return a.showValue(total, func() {
+	if err := a.showValue(total, func() {
 		fmt.Fprintf(a.out, "%d dead letters are on their way again.\n", total.Replayed)
 		for _, id := range total.NotFound {
 			fmt.Fprintf(a.out, "There is no dead letter %d.\n", id)
 		}
-	})
+	}); err != nil {
+		return err
+	}
+	if len(total.NotFound) > 0 {
+		return errReported
+	}
+	return nil
 }

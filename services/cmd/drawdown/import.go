@@ -49,7 +49,8 @@ func (a *app) importCommand() *cobra.Command {
 
 Each line's event has an id made from its content and number, so importing a
 file again changes nothing, even after whole lines were added at its end. Lines
-that cannot be used are reported with their number and do not stop the rest.
+that cannot be used are reported with their number and do not stop the rest;
+when none can be used, the exit status is 1.
 
 Ids of events older than the dedup horizon (DRAWDOWN_DEDUP_HORIZON) may be forgotten,
 so such events are looked for in the ledger first, and only those that it does
@@ -93,6 +94,9 @@ type importedLine struct {
 }
 
 func (a *app) importFile(ctx context.Context, name string, s importSettings) error {
+	if err := s.checkGrant(); err != nil {
+		return err
+	}
 	file, size, err := openInput(name)
 	if err != nil {
 		return err
@@ -112,11 +116,27 @@ func (a *app) importFile(ctx context.Context, name string, s importSettings) err
 	}
 	defer job.close()
 	if err := job.run(ctx, reader); err != nil {
-		return fmt.Errorf("import %s: %w; what was accepted is kept, and importing the file again continues it", name, err)
+		return importFailed(name, err)
 	}
 	_ = bar.Finish() // only draws
 	job.result.Accounts = len(job.accounts)
-	return a.showValue(job.result, func() { a.printImport(job.result) })
+	if err := a.showValue(job.result, func() { a.printImport(job.result) }); err != nil {
+		return err
+	}
+	if job.result.Accepted+job.result.Known == 0 && len(job.result.Refused) > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// importFailed wraps err of an import. What can pass by itself, unlike a refusal
+// of the gateway, is worth another try.
+func importFailed(name string, err error) error {
+	var p *problem
+	if errors.As(err, &p) && p.Status < http.StatusInternalServerError {
+		return fmt.Errorf("import %s: %w", name, err)
+	}
+	return fmt.Errorf("import %s: %w; what was accepted is kept, and importing the file again continues it", name, err)
 }
 
 func (s importSettings) reader(r io.Reader) (importer.Reader, error) {
@@ -137,6 +157,16 @@ func (s importSettings) reader(r io.Reader) (importer.Reader, error) {
 		return importer.NewCloudEvents(r, shift), nil
 	}
 	return nil, usageError("--format %q: expected combined, csv or cloudevents", s.format)
+}
+
+func (s importSettings) checkGrant() error {
+	if s.grant == "" {
+		return nil
+	}
+	if amount, err := events.ParseCredits(s.grant); err != nil || amount <= 0 || amount > events.MaxCredits {
+		return usageError("--grant %q: expected credits above 0, at most %s", s.grant, events.MaxCredits)
+	}
+	return nil
 }
 
 func (s importSettings) parseShift() (shift importer.Shift, err error) {
@@ -190,6 +220,9 @@ func (a *app) printImport(r importResult) {
 		known = fmt.Sprintf("%d charged before and left out, ", r.Known)
 	}
 	fmt.Fprintf(a.out, "%d events of %d accounts accepted, %s%d lines refused.\n", r.Accepted, r.Accounts, known, len(r.Refused))
+	if r.Accepted > 0 {
+		fmt.Fprintln(a.out, "Those that are charged already count once.")
+	}
 }
 
 // oldMargin is how near the dedup horizon an event counts as old: it must not

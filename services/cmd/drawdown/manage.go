@@ -2,10 +2,9 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/gateway"
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 )
 
@@ -44,9 +44,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.put(c, "/v1/plans/"+url.PathEscape(plan.Plan), typeYAML, text, func() {
-				fmt.Fprintf(a.out, "Plan %s is applied.\n", plan.Plan)
-			})
+			return a.applyPlan(c, plan.Plan, text)
 		},
 	}
 	show := &cobra.Command{
@@ -60,48 +58,19 @@ func (a *app) planCommand() *cobra.Command {
 	return parent("plan", "Plans: what accounts are given each period", apply, show, list)
 }
 
-func (a *app) accountCommand() *cobra.Command {
-	var plan, start, change, file string
-	set := &cobra.Command{
-		Use: "set ACCOUNT", Short: "Put an account on a plan, or give it terms of its own", Args: cobra.ExactArgs(1),
-		Example: "  drawdown account set acme --plan pro\n  drawdown account set acme --plan max --change period_end\n  drawdown account set acme --file acme.yaml",
-		RunE: func(c *cobra.Command, args []string) error {
-			body, contentType, err := accountBody(map[string]string{"plan": plan, "started_at": start, "change": change}, file)
-			if err != nil {
-				return err
-			}
-			return a.put(c, "/v1/accounts/"+url.PathEscape(args[0]), contentType, body, func() {
-				fmt.Fprintf(a.out, "Account %s is set.\n", args[0])
-			})
-		},
+func (a *app) applyPlan(c *cobra.Command, plan string, text []byte) error {
+	var set gateway.PlanDecision
+	answer, err := a.short(c.Context(), http.MethodPut, "/v1/plans/"+url.PathEscape(plan), typeYAML, text, &set)
+	if err != nil {
+		return err
 	}
-	set.Flags().StringVar(&plan, "plan", "", "the plan")
-	set.Flags().StringVar(&start, "start", "", "when its first period starts, RFC 3339; default now")
-	set.Flags().StringVar(&change, "change", "", "when another plan begins: now (default), now_prorated, or period_end")
-	set.Flags().StringVarP(&file, "file", "f", "", "file with plan, started_at, change and overrides, instead of the flags")
-	show := &cobra.Command{
-		Use: "show ACCOUNT", Short: "Show an account's settings", Example: "  drawdown account show acme", Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return a.get(c, "/v1/accounts/"+url.PathEscape(args[0])) },
-	}
-	list := &cobra.Command{
-		Use: "list", Short: "List the accounts", Example: "  drawdown account list", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.listAll(c, "/v1/accounts", "accounts") },
-	}
-	return parent("account", "Accounts: who has credits", set, show, list)
-}
-
-// accountBody is the file or, without one, the settings that are given.
-func accountBody(settings map[string]string, file string) (body []byte, contentType string, err error) {
-	maps.DeleteFunc(settings, func(_, value string) bool { return value == "" })
-	if file != "" {
-		if len(settings) > 0 {
-			return nil, "", usageError("--file says it all: expected no --plan, --start or --change beside it")
+	return a.show(answer, func() {
+		if set.Outcome == events.Unchanged {
+			fmt.Fprintf(a.out, "Nothing changed: plan %s says this already.\n", plan)
+			return
 		}
-		body, err = document(file)
-		return body, typeYAML, err
-	}
-	body, err = json.Marshal(settings)
-	return body, typeJSON, err
+		fmt.Fprintf(a.out, "Plan %s is applied. Accounts on it follow from their next period.\n", plan)
+	})
 }
 
 func (a *app) grantCommand() *cobra.Command {

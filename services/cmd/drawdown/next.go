@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/drawdown-credits/drawdown/services/internal/config"
 	"github.com/drawdown-credits/drawdown/services/internal/pause"
 )
 
@@ -41,11 +42,19 @@ Running; Ctrl-C stops it, the next start goes on with the same data. Try next:
 
   a balance        curl -H "Authorization: Bearer $(cat %[1]s/api_key)" http://%[2]s/v1/accounts/%[3]s/balance
   ClickHouse       curl "$(%[4]s)" --data-binary "SELECT account, sum(charged_uc) / 1e6 AS credits, count() FROM ledger WHERE kind = 'debit' GROUP BY account"
-  signals          bin/drawdown signals --follow
+  signals          bin/drawdown signals --follow%[6]s
                    nats --server "$(cat %[1]s/nats_url)" sub 'credits.>'
-  your own prices  bin/drawdown ratecard apply docs/examples/ratecard.yaml
-  a real log       bin/drawdown import --format combined --grant 20 access.log
-  does it add up?  bin/drawdown verify
+  your own prices  bin/drawdown ratecard apply docs/examples/ratecard.yaml%[6]s
+  a real log       bin/drawdown import --format combined --grant 20 access.log%[6]s
+  does it add up?  bin/drawdown verify%[6]s
 
-The log is %[5]s.`, dir, in.listener.Addr(), account, "cat "+string(dir)+"/clickhouse_url", dir.Log())
+The log is %[5]s.`, dir, in.listener.Addr(), account, "cat "+string(dir)+"/clickhouse_url", dir.Log(), a.dataFlag())
+}
+
+// dataFlag is what other commands need to find this data folder.
+func (a *app) dataFlag() string {
+	if a.cfg.DataDir == config.DefaultDataDir {
+		return ""
+	}
+	return " --data " + a.cfg.DataDir
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/gateway"
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 	"github.com/drawdown-credits/drawdown/services/rater/rating"
 )
@@ -44,12 +45,16 @@ func (a *app) ratecardCommand() *cobra.Command {
 }
 
 func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte) error {
-	var stored events.RateCard
+	var stored gateway.CardDecision
 	answer, err := a.short(c.Context(), http.MethodPut, "/v1/ratecards/"+url.PathEscape(card.Card), typeYAML, text, &stored)
 	if err != nil {
 		return err
 	}
 	return a.show(answer, func() {
+		if stored.Outcome == events.Unchanged {
+			fmt.Fprintf(a.out, "Nothing changed: rate card %s version %d says this already.\n", stored.Card, stored.Version)
+			return
+		}
 		from := "for all time"
 		if !stored.EffectiveFrom.IsZero() {
 			from = "from " + when(stored.EffectiveFrom)

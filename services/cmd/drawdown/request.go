@@ -49,15 +49,6 @@ func (a *app) get(c *cobra.Command, path string) error {
 	return a.show(answer, func() { a.printJSON(answer) })
 }
 
-// put sends a document and prints what said does.
-func (a *app) put(c *cobra.Command, path, contentType string, body []byte, said func()) error {
-	answer, err := a.short(c.Context(), http.MethodPut, path, contentType, body, nil)
-	if err != nil {
-		return err
-	}
-	return a.show(answer, said)
-}
-
 // command posts a command about an account and prints its new balance.
 func (a *app) command(c *cobra.Command, path string, body map[string]any, said string) error {
 	var decision events.Decision

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,6 +34,9 @@ func (a *app) signalsCommand() *cobra.Command {
 			if from > 0 {
 				query.Set("from", strconv.FormatUint(from, 10))
 			}
+			if kinds := events.SignalKinds(); kind != "" && !slices.Contains(kinds, events.SignalKind(kind)) {
+				return usageError("--kind %q: expected one of %s", kind, strings.Trim(fmt.Sprint(kinds), "[]"))
+			}
 			for name, value := range map[string]string{"account": account, "kind": kind} {
 				if value != "" {
 					query.Set(name, value)
@@ -43,7 +48,7 @@ func (a *app) signalsCommand() *cobra.Command {
 	command.Flags().BoolVarP(&follow, "follow", "f", false, "print them as they come, over reconnects too, until interrupted")
 	command.Flags().Uint64Var(&from, "from", 0, "begin at this sequence of stream SIGNALS; 1: the first ever; default those from now on")
 	command.Flags().StringVar(&account, "account", "", "of one account only")
-	command.Flags().StringVar(&kind, "kind", "", "of one kind only: low, exhausted, restored, overage_started, budget_exceeded or budget_restored")
+	command.Flags().StringVar(&kind, "kind", "", "of one kind only: "+strings.Trim(fmt.Sprint(events.SignalKinds()), "[]"))
 	return command
 }
 
@@ -113,7 +118,7 @@ func (a *app) printSignal(encoded []byte) error {
 	if r := s.TopUp; r != nil {
 		asks = fmt.Sprintf(", asks for %s as %s", r.Amount, r.ID)
 	}
-	_, err = fmt.Fprintf(a.out, "%s  %-10s %-20s threshold %-6s available %s, overage %s, by %s %s%s\n",
+	_, err = fmt.Fprintf(a.out, "%s  %-15s %-20s threshold %-6s available %s, overage %s, by %s %s%s\n",
 		s.At.UTC().Format("2006-01-02 15:04:05.000Z"), s.Kind, s.Account, s.Threshold,
 		s.Balance.Available, s.Balance.Overage, s.Cause.Kind, s.Cause.ID, asks)
 	return err

@@ -3,13 +3,21 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/config"
 )
 
 // execute runs a command line that reaches no gateway but the one at url.
@@ -48,6 +56,11 @@ func TestAMistakeInACommandLineSaysWhatWasExpectedAndWhereTheHelpIs(t *testing.T
 		"rebuild":                             "expected a subcommand: balances, clickhouse\nSee drawdown rebuild --help.\n",
 		"grant":                               "expected a subcommand: add, list, void\nSee drawdown grant --help.\n",
 		"grant take":                          "unknown command \"take\" for \"drawdown grant\"\nSee drawdown grant --help.\n",
+		"account set acme":                    "expected --plan, --start or --file\nSee drawdown account set --help.\n",
+		"account set acme --change now":       "expected --plan, --start or --file\nSee drawdown account set --help.\n",
+		"signals --follow --kind bogus":       "--kind \"bogus\": expected one of low exhausted restored overage_started budget_exceeded budget_restored topup_requested\nSee drawdown signals --help.\n",
+		"import x --format csv --grant ten":   "--grant \"ten\": expected credits above 0, at most 1000000000\nSee drawdown import --help.\n",
+		"import x --format csv --grant 0":     "--grant \"0\": expected credits above 0, at most 1000000000\nSee drawdown import --help.\n",
 		"help nothing":                        "found no command \"nothing\"\nSee drawdown help --help.\n",
 		"help grant take":                     "found no command \"grant take\"\nSee drawdown help --help.\n",
 		"version -o xml":                      "-o xml: expected text or json\nSee drawdown version --help.\n",
@@ -89,5 +102,73 @@ func TestWhatTheGatewayRefusesIsToldToPeopleAndToMachines(t *testing.T) {
 	out, errs, status = execute(t, url, "hold", "place", "acme", "5", "-o", "json")
 	if out != body+"\n" || errs != told || status != exitFailed || !json.Valid([]byte(out)) {
 		t.Errorf("for machines: status %d, %q, %q", status, out, errs)
+	}
+}
+
+func TestDeadLettersThatAreNotThereFailTheReplay(t *testing.T) {
+	t.Parallel()
+	url := answering(t, http.StatusOK, "application/json", `{"replayed":1,"not_found":[77]}`)
+	out, errs, status := execute(t, url, "deadletters", "replay", "76", "77")
+	if status != exitFailed || !strings.Contains(out, "There is no dead letter 77.") || errs != "" {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+}
+
+func TestAnImportThatTheGatewayRefusesIsNotToBeTriedAgain(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "usage.csv")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "at\n%s\n", time.Now().UTC().Format(time.RFC3339)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"import", "--format", "csv", "--account", "acme", "--operation", "GET /", "--time", "at", file}
+	for status, again := range map[int]bool{http.StatusForbidden: false, http.StatusInternalServerError: true} {
+		url := answering(t, status, "application/problem+json", `{"title":"No","detail":"no"}`)
+		_, errs, exit := execute(t, url, args...)
+		if exit != exitFailed || !strings.HasPrefix(errs, "drawdown: import "+file+": no") || strings.Contains(errs, "importing the file again") != again {
+			t.Errorf("status %d: %d %s; worth another try: %v", status, exit, errs, again)
+		}
+	}
+	refused := answering(t, http.StatusUnprocessableEntity, "application/problem+json", `{"title":"No","detail":"no","errors":[{"index":0,"detail":"too odd"}]}`)
+	if out, _, exit := execute(t, refused, args...); exit != exitFailed || !strings.Contains(out, "0 events of 1 accounts accepted, 1 lines refused.") {
+		t.Errorf("every line refused: %d %s", exit, out)
+	}
+	taken := answering(t, http.StatusAccepted, "application/json", `{"accepted":1}`)
+	if out, _, exit := execute(t, taken, args...); exit != exitOK || !strings.HasSuffix(out, "0 lines refused.\nThose that are charged already count once.\n") {
+		t.Errorf("every line taken: %d %s", exit, out)
+	}
+}
+
+func TestWhatAnAccountLosesWhenItIsSetIsTold(t *testing.T) {
+	t.Parallel()
+	credits := func(n int64) *events.Balance {
+		return &events.Balance{Available: events.Credits(n) * events.Credit, Expired: events.Credits(10-n) * events.Credit}
+	}
+	var before, now gateway.AccountDecision
+	before.Terms = events.Terms{Thresholds: []string{"5"}, Overage: events.OverageSoft, Period: "day"}
+	before.Balance = credits(10)
+	now.ID, now.Terms, now.Balance, now.Outcome = "acme", events.Terms{Period: "month"}, credits(0), events.Applied
+	var out bytes.Buffer
+	(&app{out: &out}).printAccountSet(before, now)
+	if want := "Account acme is set: plan none.\nNo longer set: overage, thresholds.\nExpired by it: 10 credits.\nAvailable: 0. Overage: 0.\n"; out.String() != want {
+		t.Errorf("told\n%swant\n%s", &out, want)
+	}
+}
+
+func TestWhatIsWrongWithAFlagIsToldByItsName(t *testing.T) {
+	t.Parallel()
+	url := answering(t, http.StatusUnprocessableEntity, "application/problem+json",
+		`{"title":"No","detail":"the document is not valid","errors":[{"line":1,"column":11,"path":"/change","detail":"found soon"}]}`)
+	_, errs, status := execute(t, url, "account", "set", "acme", "--plan", "demo", "--change", "soon", "-o", "json")
+	if want := "drawdown: the document is not valid\n  --change: found soon\n"; errs != want || status != exitFailed {
+		t.Errorf("status %d, %q; want %q", status, errs, want)
+	}
+}
+
+func TestWhatToTryNextNamesTheDataFolder(t *testing.T) {
+	t.Parallel()
+	for dir, want := range map[string]string{"data": "", "elsewhere": " --data elsewhere"} {
+		if got := (&app{cfg: &config.Config{DataDir: dir}}).dataFlag(); got != want {
+			t.Errorf("in %s: %q, want %q", dir, got, want)
+		}
 	}
 }

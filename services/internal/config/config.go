@@ -21,6 +21,9 @@ import (
 // Prefix of the environment variables.
 const Prefix = "DRAWDOWN"
 
+// DefaultDataDir is the data folder of whoever names none.
+const DefaultDataDir = "data"
+
 // Config is one value of every setting. The tags are its documentation: `desc`
 // says what a setting means, `flag` how the command line spells it, and
 // `secret` keeps a value out of what `drawdown config` prints.
