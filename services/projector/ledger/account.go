@@ -72,14 +72,14 @@ type step struct {
 
 // applyTo lets time pass for a and then applies e to it.
 func (s *State) applyTo(a *account, p Point, e events.Entry, postings []Posting) (events.Decision, []Posting) {
+	from := a.clock.now
 	now, ok := a.clock.advance(p)
 	if !ok {
 		return unchanged, postings
 	}
 	a.at = microsOf(p.Time)
 	x := step{state: s, account: a, point: p, entry: e, now: now, postings: postings}
-	x.refresh()
-	x.pass()
+	x.catchUp(from)
 	decision := x.apply()
 	if decision.Outcome != events.Applied {
 		posting := x.begin(PostingKind(e.Kind), now)

@@ -9,13 +9,6 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// plan is a plan as last applied. Its terms are replaced, never changed: the
-// pointer tells an account whether it has taken them over.
-type plan struct {
-	content events.Plan
-	terms   *terms
-}
-
 // version is one version of a rate card; asked is EffectiveFrom as the command
 // gave it.
 type version struct {
@@ -33,7 +26,7 @@ func (s *State) Plan(name string) (events.Plan, bool) {
 	if !ok {
 		return events.Plan{}, false
 	}
-	return p.content, true
+	return p.last().content, true
 }
 
 // RateCard returns one version of a rate card, with Version and EffectiveFrom
@@ -84,12 +77,12 @@ func (s *State) applyPlan(content events.Plan, now micros) events.Decision {
 	known, ok := s.plans[content.Plan]
 	switch {
 	case !ok:
-		s.plans[content.Plan] = &plan{content: content, terms: compile(content.Terms)}
-		return applied
-	case sameContent(known.content, content):
+		known = &plan{}
+		s.plans[content.Plan] = known
+	case sameContent(known.last().content, content):
 		return unchanged
 	}
-	known.content, known.terms = content, compile(content.Terms)
+	known.change(content, now)
 	for _, a := range s.named {
 		if a.settings != nil && a.settings.plan == known {
 			s.schedule(a, min(a.due, now))

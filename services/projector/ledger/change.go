@@ -42,12 +42,9 @@ func (x *step) changePlan(at micros) {
 	a := x.account
 	p := x.begin(PostingChange, at)
 	next := &settings{content: *a.waiting}
-	var planTerms events.Terms
-	if next.plan = x.state.plans[a.waiting.Plan]; next.plan != nil {
-		planTerms, next.from = next.plan.content.Terms, next.plan.terms
-	}
+	next.plan = x.state.plans[a.waiting.Plan]
 	a.settings, a.waiting = next, nil
-	a.adopt(next.terms(merge(next.content.Terms, planTerms)))
+	a.adopt(next.take(next.plan.at(at)))
 	x.adoptBudgets()
 	a.restart(at)
 	x.end(p)

@@ -83,22 +83,40 @@ func (d *stateDecoder) content(text string, v any) {
 func (d *stateDecoder) plans() {
 	for n := d.uvarint(); n > 0 && d.err == nil; n-- {
 		p := &plan{}
-		d.content(d.text(), &p.content)
-		name := p.content.Plan
-		last := len(d.planNames) - 1
-		d.check(events.ValidName(name) && (last < 0 || d.planNames[last] < name), "name of a plan")
-		d.check(checkTerms(p.content.Terms) == "" && checkMerged(p.content.Terms) == "", "terms of a plan")
+		last, count := d.uvarint(), d.uvarint()
+		d.check(count > 0 && count <= planVersionsMax && count <= last, "versions of a plan")
+		for number := last - count + 1; number <= last && d.err == nil; number++ {
+			d.planVersion(p, number)
+		}
 		if d.err != nil {
 			return
 		}
-		p.terms = compile(p.content.Terms)
-		said := string(appendTerms(nil, p.terms))
-		if _, ok := d.termsKnown[said]; !ok {
-			d.termsKnown[said] = p.terms
-		}
+		name, before := p.last().content.Plan, len(d.planNames)-1
+		d.check(before < 0 || d.planNames[before] < name, "name of a plan")
 		d.planNames = append(d.planNames, name)
 		d.state.plans[name] = p
 	}
+}
+
+func (d *stateDecoder) planVersion(p *plan, number uint64) {
+	v := &planVersion{number: number, since: micros(d.varint())}
+	d.content(d.text(), &v.content)
+	d.check(events.ValidName(v.content.Plan), "name of a plan")
+	d.check(checkTerms(v.content.Terms) == "" && checkMerged(v.content.Terms) == "", "terms of a plan")
+	d.check(v.since <= d.state.broadcast.now, "time of a plan")
+	if len(p.versions) > 0 {
+		d.check(v.content.Plan == p.last().content.Plan, "name of a plan")
+		d.check(p.last().since <= v.since && !sameContent(p.last().content, v.content), "versions of a plan")
+	}
+	if d.err != nil {
+		return
+	}
+	v.terms = compile(v.content.Terms)
+	said := string(appendTerms(nil, v.terms))
+	if _, ok := d.termsKnown[said]; !ok {
+		d.termsKnown[said] = v.terms
+	}
+	p.versions = append(p.versions, v)
 }
 
 func (d *stateDecoder) cards() {
@@ -201,6 +219,15 @@ func (d *stateDecoder) settings(a *account, current bool) *settings {
 	s := &settings{content: events.Account{ID: a.id}}
 	number := d.uvarint()
 	d.check(number <= uint64(len(d.planNames)), "plan of an account")
+	if d.err == nil && number > 0 {
+		s.content.Plan = d.planNames[number-1]
+		s.plan = d.state.plans[s.content.Plan]
+		s.taken = s.plan.last().number
+		if !current {
+			s.taken = d.uvarint()
+			d.check(s.taken > 0 && s.plan.behind(s.taken) != nil, "plan of an account")
+		}
+	}
 	s.content.StartedAt = (a.clock.now + micros(d.varint())).time()
 	d.check(storable(s.content.StartedAt), "start of an account")
 	if own := d.text(); own != "" {
@@ -208,13 +235,6 @@ func (d *stateDecoder) settings(a *account, current bool) *settings {
 		d.check(own != "{}" && checkTerms(s.content.Terms) == "", "terms of an account")
 	}
 	d.check(!current || number > 0, "flags of an account")
-	if d.err == nil && number > 0 {
-		s.content.Plan = d.planNames[number-1]
-		s.plan = d.state.plans[s.content.Plan]
-		if current {
-			s.from = s.plan.terms
-		}
-	}
 	return s
 }
 

@@ -14,7 +14,7 @@ import (
 
 // encodingVersion is of what Encode writes. Whatever changes that, the digests
 // of grants included, raises it: a state of another version is folded anew.
-const encodingVersion = 5
+const encodingVersion = 6
 
 // Bits of an account's first number.
 const (
@@ -118,10 +118,15 @@ func (e *stateEncoder) plans(plans map[string]*plan) error {
 	e.uvarint(uint64(len(plans)))
 	for i, name := range slices.Sorted(maps.Keys(plans)) {
 		e.planNumbers[name] = uint64(i + 1)
-		if err := e.content(plans[name].content); err != nil {
-			return err
+		e.uvarint(plans[name].last().number)
+		e.uvarint(uint64(len(plans[name].versions)))
+		for _, v := range plans[name].versions {
+			e.varint(int64(v.since))
+			if err := e.content(v.content); err != nil {
+				return err
+			}
+			e.pause()
 		}
-		e.pause()
 	}
 	return nil
 }
@@ -199,7 +204,7 @@ func (a *account) flags() uint64 {
 		}
 	}
 	set(accountIsSet, a.settings != nil)
-	set(accountCurrent, a.settings != nil && a.settings.plan != nil && a.settings.from == a.settings.plan.terms)
+	set(accountCurrent, a.settings != nil && a.settings.plan != nil && a.settings.plan.behind(a.settings.taken) == nil)
 	set(accountCycle, a.cycle != nil)
 	set(accountRunning, a.cycle != nil && a.cycle.running)
 	set(accountStarts, a.cycle != nil && a.cycle.starts != never)
@@ -214,6 +219,9 @@ func (a *account) flags() uint64 {
 
 func (e *stateEncoder) settings(s *settings, now micros) error {
 	e.uvarint(e.planNumbers[s.content.Plan])
+	if s.plan != nil && s.plan.behind(s.taken) != nil {
+		e.uvarint(s.taken)
+	}
 	e.varint(int64(microsOf(s.content.StartedAt) - now))
 	own := &s.content.Terms
 	if none(own) {

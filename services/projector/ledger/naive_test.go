@@ -16,7 +16,8 @@ import (
 // naive is the fold a second time, as plainly as can be: it keeps all grants,
 // charges and commands for ever and works every number out anew from them.
 type naive struct {
-	plans    map[string]events.Plan
+	plans    map[string][]naivePlan // as they ever stood
+	now      time.Time              // of them
 	accounts map[string]*naiveAccount
 }
 
@@ -40,6 +41,7 @@ type naiveAccount struct {
 	topUps   []*naiveTopUp // ever requested
 	settings *events.Account
 	waiting  *events.Account
+	taken    int          // of the versions of its plan
 	share    *big.Rat     // of its grant that a period that starts now gets
 	terms    events.Terms // in effect
 	topped   events.Credits
@@ -81,17 +83,13 @@ func (g *naiveGrant) isOpen() bool {
 }
 
 func newNaive() *naive {
-	return &naive{plans: map[string]events.Plan{}, accounts: map[string]*naiveAccount{}}
+	return &naive{plans: map[string][]naivePlan{}, accounts: map[string]*naiveAccount{}}
 }
 
 // apply folds one entry and returns the outcome with its code.
 func (n *naive) apply(p ledger.Point, e events.Entry) string {
 	if e.Kind == events.EntryPlan {
-		if known, ok := n.plans[e.Plan.Plan]; ok && reflect.DeepEqual(known, *e.Plan) {
-			return "unchanged"
-		}
-		n.plans[e.Plan.Plan] = *e.Plan
-		return "applied"
+		return n.applyPlan(p, *e.Plan)
 	}
 	a := n.accounts[e.Account]
 	if a == nil {
@@ -100,6 +98,7 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 		n.accounts[e.Account] = a
 	}
 	a.point = p
+	was := a.now
 	if p.Time.After(a.now) {
 		a.now = p.Time
 	}
@@ -124,15 +123,7 @@ func (n *naive) apply(p ledger.Point, e events.Entry) string {
 	case events.EntryRelease:
 		cause.ID = e.Release.Hold
 	}
-	if a.settings != nil {
-		fresh := n.effective(*a.settings)
-		if a.period == nil && (fresh.Period == "") != (a.terms.Period == "") {
-			a.plan(fresh)
-		}
-		a.retake(fresh)
-		a.retakeBudgets(cause)
-	}
-	n.pass(a, cause)
+	n.catchUp(a, was, cause)
 	outcome := n.entry(a, e, cause)
 	a.evaluate(cause)
 	a.assess(cause)
@@ -271,8 +262,11 @@ func (a *naiveAccount) void(id string) string {
 	return "refused not_found"
 }
 
-func (n *naive) effective(account events.Account) events.Terms {
-	terms := n.plans[account.Plan].Terms
+// effective are the terms of account with a version of its plan: 1, 2, 3 …
+func (n *naive) effective(account events.Account, version int) (terms events.Terms) {
+	if version > 0 {
+		terms = n.plans[account.Plan][version-1].Terms
+	}
 	if account.Period != "" {
 		terms.Period = account.Period
 	}
@@ -316,7 +310,8 @@ func (n *naive) set(a *naiveAccount, account events.Account, cause events.Cause)
 	if _, ok := n.plans[account.Plan]; account.Plan != "" && !ok {
 		return "refused not_found"
 	}
-	fresh := n.effective(account)
+	version := len(n.plans[account.Plan])
+	fresh := n.effective(account, version)
 	isSoft := fresh.Overage == "soft"
 	if fresh.Grant != nil && fresh.Period == "" || isSoft && fresh.OverageLimit == nil || account.OverageLimit != nil && !isSoft ||
 		fresh.Period == "" && slices.ContainsFunc(fresh.Budgets, func(b events.Budget) bool { return b.Per == "period" }) {
@@ -343,7 +338,7 @@ func (n *naive) set(a *naiveAccount, account events.Account, cause events.Cause)
 		a.expireOfPeriod(cause)
 		a.lastEnd, a.period = a.now, nil
 	}
-	a.settings = &account
+	a.settings, a.taken = &account, version
 	a.retake(fresh)
 	a.retakeBudgets(cause)
 	if !stays {

@@ -60,7 +60,8 @@ func (n *naive) endPeriod(a *naiveAccount, at time.Time, cause events.Cause) {
 	a.period, a.lastEnd, a.starts = nil, at, time.Time{}
 	if a.waiting != nil {
 		a.settings, a.waiting = a.waiting, nil
-		a.retake(n.effective(*a.settings))
+		a.taken = n.versionAt(a.settings.Plan, at)
+		a.retake(n.effective(*a.settings, a.taken))
 		a.retakeBudgets(cause)
 		a.evaluate(cause)
 	}

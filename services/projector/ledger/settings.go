@@ -10,7 +10,7 @@ import (
 type settings struct {
 	content events.Account
 	plan    *plan  // nil for none
-	from    *terms // the plan's when the account's were last worked out
+	taken   uint64 // the number of its version that was taken over
 }
 
 // set decides a command to set an account.
@@ -29,12 +29,14 @@ func (x *step) set(content events.Account) events.Decision {
 		return refuse(events.RefusedInvalid, fault)
 	}
 	next := &settings{content: content}
+	var version *planVersion
 	var planTerms events.Terms
 	if content.Plan != "" {
 		if next.plan = x.state.plans[content.Plan]; next.plan == nil {
 			return refuse(events.RefusedNotFound, "plan: there is no plan with this name")
 		}
-		planTerms, next.from = next.plan.content.Terms, next.plan.terms
+		version = next.plan.last()
+		planTerms = version.content.Terms
 	}
 	merged := merge(content.Terms, planTerms)
 	if fault := checkMerged(merged); fault != "" {
@@ -48,7 +50,7 @@ func (x *step) set(content events.Account) events.Decision {
 	}
 	if change != events.ChangePeriodEnd || !a.runs() {
 		x.prorated = change == events.ChangeNowProrated
-		x.settle(next, next.terms(merged))
+		x.settle(next, next.take(version))
 	}
 	x.end(x.begin(PostingAccount, x.now))
 	return applied
@@ -110,31 +112,6 @@ func (a *account) restart(now micros) {
 	if a.terms.period.some() {
 		a.cycle.starts = max(now, microsOf(a.settings.content.StartedAt))
 	}
-}
-
-// refresh takes over the terms of a plan that changed since the account's last
-// entry. A running period goes on to its end.
-func (x *step) refresh() {
-	a := x.account
-	if a.settings == nil || a.settings.plan == nil || a.settings.plan.terms == a.settings.from {
-		return
-	}
-	had := a.terms.period.some()
-	a.settings.from = a.settings.plan.terms
-	a.adopt(a.settings.terms(merge(a.settings.content.Terms, a.settings.plan.content.Terms)))
-	x.adoptBudgets()
-	if idle := a.cycle == nil || !a.cycle.running; idle && had != a.terms.period.some() {
-		a.restart(x.now)
-	}
-}
-
-// terms compiles merged, or shares the plan's when the account has none of its
-// own.
-func (s *settings) terms(merged events.Terms) *terms {
-	if none(&s.content.Terms) && s.plan != nil {
-		return s.plan.terms
-	}
-	return compile(merged)
 }
 
 // checkAccount returns what is wrong with the settings of account id, or "".

@@ -17,7 +17,7 @@ type Account struct {
 
 	settings *Settings
 	waiting  *Settings // until the period ends
-	version  int       // of the plan whose terms are taken over
+	taken    int       // of the versions of its plan
 	terms    Terms     // the plan's and the account's own
 
 	granted, drawn, expired, voided    int64

@@ -37,18 +37,19 @@ type Books struct {
 	// Corrects reports whether a correction of a debit may come; nil: of every one.
 	// What others drew is not kept.
 	Corrects func(*Debit) bool
-	plans    map[string]*plan
+	plans    map[string][]version
+	stored   int64 // when the last plan was; never goes back
 }
 
-// plan is a plan as it was last applied.
-type plan struct {
+// version is a plan as it stood from an instant on.
+type version struct {
 	Plan
-	version int // grows whenever it changes
+	since int64
 }
 
 // New returns books in which nothing is written.
 func New() *Books {
-	return &Books{Accounts: map[string]*Account{}, plans: map[string]*plan{}}
+	return &Books{Accounts: map[string]*Account{}, plans: map[string][]version{}, stored: ever}
 }
 
 // Apply writes one entry down, which LEDGER stored at a time. Entries come in
@@ -56,7 +57,7 @@ func New() *Books {
 func (b *Books) Apply(at Place, stored time.Time, e *Entry) Decision {
 	switch {
 	case e.Kind == "plan" && e.Plan != nil:
-		return b.plan(*e.Plan)
+		return b.plan(*e.Plan, micros(stored))
 	case e.Kind == "rate_card":
 		return applied
 	}
@@ -68,17 +69,13 @@ func (b *Books) Apply(at Place, stored time.Time, e *Entry) Decision {
 	return a.apply(at, micros(stored), e)
 }
 
-func (b *Books) plan(p Plan) Decision {
+func (b *Books) plan(p Plan, stored int64) Decision {
+	b.stored = max(b.stored, stored)
 	known := b.plans[p.Plan]
-	switch {
-	case known == nil:
-		b.plans[p.Plan] = &plan{Plan: p}
-	case same(known.Plan, p):
+	if len(known) > 0 && same(known[len(known)-1].Plan, p) {
 		return unchanged
-	default:
-		known.Plan = p
-		known.version++
 	}
+	b.plans[p.Plan] = append(known, version{p, b.stored})
 	return applied
 }
 
@@ -93,10 +90,10 @@ func same(a, b any) bool {
 // itself happens.
 func (a *Account) apply(at Place, stored int64, e *Entry) Decision {
 	a.At, a.stored = at, stored
+	from := a.now
 	a.now = max(a.now, stored)
 	a.follows, a.prorated = false, false
-	a.refresh()
-	a.pass()
+	a.catchUp(from)
 	if e.Kind != "debit" {
 		a.next = ever // whatever it is, it may bring something forward
 	}
@@ -128,4 +125,14 @@ func (a *Account) apply(at Place, stored int64, e *Entry) Decision {
 	a.evaluate()
 	a.requestTopUp()
 	return decision
+}
+
+// versionAt is the version of a plan in force at an instant; 0 is that of no plan.
+func (b *Books) versionAt(plan string, at int64) (number int) {
+	for i, v := range b.plans[plan] {
+		if i == 0 || v.since <= at {
+			number = i + 1
+		}
+	}
+	return number
 }

@@ -52,9 +52,9 @@ func (a *Account) set(s Settings) Decision {
 	default:
 		s.StartedAt = instant(a.now)
 	}
-	plan := a.books.plans[s.Plan]
+	versions := len(a.books.plans[s.Plan])
 	switch {
-	case s.Plan != "" && plan == nil:
+	case s.Plan != "" && versions == 0:
 		return refused("not_found")
 	case len(slices.Compact(slices.Sorted(slices.Values(s.Thresholds)))) < len(s.Thresholds):
 		return refused("invalid")
@@ -77,14 +77,14 @@ func (a *Account) set(s Settings) Decision {
 		return unchanged
 	}
 	a.prorated = change == "now_prorated"
-	a.settle(s)
+	a.settle(s, versions)
 	return applied
 }
 
 // settle puts settings into effect. The running period is closed if they have
 // other periods or another grant in them.
-func (a *Account) settle(s Settings) {
-	terms := a.termsOf(s)
+func (a *Account) settle(s Settings, version int) {
+	terms := a.termsOf(s, version)
 	stays := a.settings != nil && a.settings.Plan == s.Plan && a.settings.StartedAt.Equal(s.StartedAt) && samePeriods(a.terms, terms)
 	if p := a.period; !stays && p != nil && p.running {
 		a.expireOfPeriod()
@@ -98,15 +98,13 @@ func (a *Account) settle(s Settings) {
 	}
 }
 
-// termsOf merges the terms of settings with their plan's, which are taken over
-// by that.
-func (a *Account) termsOf(s Settings) Terms {
-	plan := a.books.plans[s.Plan]
-	if plan == nil {
+// termsOf merges the terms of settings with those of a version of their plan, 1,
+// 2, 3 …, which is taken over by that; 0 is that of no plan.
+func (a *Account) termsOf(s Settings, version int) Terms {
+	if a.taken = version; version == 0 {
 		return s.Terms
 	}
-	a.version = plan.version
-	return merge(s.Terms, plan.Terms)
+	return merge(s.Terms, a.books.plans[s.Plan][version-1].Terms)
 }
 
 func samePeriods(a, b Terms) bool {
@@ -121,20 +119,55 @@ func samePeriods(a, b Terms) bool {
 	return a.Period == b.Period && same(grant(a), grant(b))
 }
 
-// refresh takes over the terms of a plan that changed.
-func (a *Account) refresh() {
+// catchUp lets time pass until now. What changed of the account's plan since its
+// last time does so at its time: what was due before happens before.
+func (a *Account) catchUp(from int64) {
+	now := a.now
+	for {
+		stop := a.nextVersion(from, now)
+		if stop > now {
+			break
+		}
+		a.now = stop
+		a.pass()
+		for i, v := range a.books.plans[a.settings.Plan] {
+			if i == a.taken && (v.since <= stop || stop == now) {
+				a.refresh()
+			}
+		}
+	}
+	a.now = now
+	a.pass()
+}
+
+// nextVersion is when the plan of the account, or the one that waits, next
+// changes it by now.
+func (a *Account) nextVersion(from, now int64) int64 {
 	if a.settings == nil {
-		return
+		return never
 	}
-	plan := a.books.plans[a.settings.Plan]
-	if plan == nil || plan.version == a.version {
-		return
+	stop := never
+	if all := a.books.plans[a.settings.Plan]; a.taken < len(all) {
+		stop = min(now, max(from, all[a.taken].since))
 	}
+	if a.waiting != nil {
+		for _, v := range a.books.plans[a.waiting.Plan] {
+			if v.since > a.period.end {
+				stop = min(stop, v.since)
+			}
+		}
+	}
+	return stop
+}
+
+// refresh takes over the next version of the account's plan.
+func (a *Account) refresh() {
 	had := a.terms.Period != ""
-	a.adopt(a.termsOf(*a.settings))
+	a.adopt(a.termsOf(*a.settings, a.taken+1))
 	if idle := a.period == nil || !a.period.running; idle && had != (a.terms.Period != "") {
 		a.restart(a.now)
 	}
+	a.next = ever
 }
 
 // restart plans the next period, as none runs.
@@ -160,7 +193,7 @@ func (a *Account) endPeriod(at int64) {
 	if a.waiting != nil {
 		s := *a.waiting
 		a.waiting = nil
-		terms := a.termsOf(s)
+		terms := a.termsOf(s, a.books.versionAt(s.Plan, at))
 		a.settings = &s
 		a.adopt(terms)
 		a.restart(at)
