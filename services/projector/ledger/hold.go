@@ -188,8 +188,8 @@ func (x *step) shortage(content *events.Hold) *events.Shortage {
 		return nil
 	}
 	short := &events.Shortage{Scope: events.ScopeAccount, Available: a.available(), Required: content.Amount}
-	if c := a.cycle; c != nil && c.running && a.terms.grant > 0 {
-		short.ResetsAt = c.end.time()
+	if x.fitsNextPeriod(content.Amount) {
+		short.ResetsAt = a.cycle.end.time()
 	}
 	return short
 }

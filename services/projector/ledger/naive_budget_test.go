@@ -166,8 +166,9 @@ func (a *naiveAccount) assess(cause events.Cause) {
 	}
 }
 
-// lack says which scope refuses a hold first and how much it has, or "".
-func (a *naiveAccount) lack(h events.Hold) string {
+// lack says which scope refuses a hold first, how much it has and until when, or
+// "".
+func (n *naive) lack(a *naiveAccount, h events.Hold) string {
 	type refusal struct {
 		rank  int
 		limit events.Credits
@@ -186,7 +187,11 @@ func (a *naiveAccount) lack(h events.Hold) string {
 		if rank < 0 {
 			rank = 2
 		}
-		all = append(all, refusal{rank, b.Limit, b.Budget, name + ":" + value + " " + room.String()})
+		text := name + ":" + value + " " + room.String()
+		if h.Amount <= b.Limit {
+			text += until(b.end)
+		}
+		all = append(all, refusal{rank, b.Limit, b.Budget, text})
 	}
 	if len(all) > 0 {
 		return slices.MinFunc(all, func(r, s refusal) int {
@@ -194,7 +199,7 @@ func (a *naiveAccount) lack(h events.Hold) string {
 		}).text
 	}
 	if h.Amount > a.available() {
-		return "account " + a.available().String()
+		return "account " + a.available().String() + until(n.resets(a, h.Amount))
 	}
 	return ""
 }

@@ -48,7 +48,7 @@ func (a *naiveAccount) openHolds() (open []events.HoldBalance, more int) {
 	return open, 0
 }
 
-func (a *naiveAccount) place(h events.Hold) string {
+func (n *naive) place(a *naiveAccount, h events.Hold) string {
 	if h.ExpiresIn == 0 {
 		h.ExpiresIn = events.Duration(time.Minute)
 	}
@@ -58,7 +58,7 @@ func (a *naiveAccount) place(h events.Hold) string {
 		}
 		return "refused conflict"
 	}
-	if lack := a.lack(h); lack != "" {
+	if lack := n.lack(a, h); lack != "" {
 		return "refused insufficient " + lack
 	}
 	a.holds = append(a.holds, &naiveHold{content: h, HoldBalance: events.HoldBalance{

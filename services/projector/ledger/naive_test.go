@@ -147,7 +147,7 @@ func (n *naive) entry(a *naiveAccount, e events.Entry, cause events.Cause) strin
 	case events.EntryDecline:
 		return a.decline(e.Decline.TopUp)
 	case events.EntryHold:
-		return a.place(*e.Hold)
+		return n.place(a, *e.Hold)
 	case events.EntryCapture:
 		return a.capture(*e.Capture)
 	case events.EntryRelease:

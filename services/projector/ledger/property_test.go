@@ -228,7 +228,7 @@ func TestAgreesWithANaiveFold(t *testing.T) {
 				got += " " + d.Code
 			}
 			if short := d.Shortage; short != nil {
-				got += " " + short.Scope + " " + short.Available.String()
+				got += " " + short.Scope + " " + short.Available.String() + until(short.ResetsAt)
 			}
 			if d.TopUp != "" {
 				got += " " + string(d.TopUp)
