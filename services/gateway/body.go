@@ -49,10 +49,10 @@ func missing(t reflect.Type, body []byte) (faults []Fault) {
 	if t.Kind() != reflect.Struct || jsonv2.Unmarshal(body, &given) != nil {
 		return nil
 	}
-	for i := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		if _, ok := given[name]; !ok && options == "" {
-			faults = append(faults, Fault{Path: "/" + name, Code: events.CodeMissing, Detail: "absent; expected " + formOf(t.Field(i).Type)})
+	for _, field := range reflect.VisibleFields(t) {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if _, ok := given[name]; !ok && !field.Anonymous && options == "" {
+			faults = append(faults, Fault{Path: "/" + name, Code: events.CodeMissing, Detail: "absent; expected " + formOf(field.Type)})
 		}
 	}
 	return faults
@@ -110,6 +110,8 @@ func formOf(t reflect.Type) string {
 		return `credits as a string such as "12.5"`
 	case reflect.TypeFor[events.Quantity]():
 		return `a quantity such as "12.5"`
+	case reflect.TypeFor[jsontext.Value]():
+		return "an object"
 	}
 	switch t.Kind() {
 	case reflect.String:

@@ -139,7 +139,7 @@ func TestAnEventThatWasNotChargedCannotBeVoided(t *testing.T) {
 	refused(`{"source":"/api","id":"2","reason":"r"}`, 409, events.CodeUnratable, "never charged", "no rule matches", "drawdown deadletters replay 1")
 	refused(`{"source":"/api","id":"none","reason":"r"}`, 404, "", `"none"`, "newest 1 dead letters")
 	refused(`{"source":"/api","id":"1","account":"ada","reason":"r"}`, 409, "account", "not of account ada", "account acme is charged")
-	refused(`{"source":"/api","id":"1"}`, 422, "invalid")
+	refused(`{"source":"/api","id":"1"}`, 422, "missing")
 	refused(`{"source":"/api","id":"1","reason":"r","acount":"acme"}`, 422, "invalid")
 	refused(`{"source":"/api","id":"1","reason":"`+strings.Repeat("r", 513)+`"}`, 422, "invalid")
 	refused(`{"id":"1","account":"a b","reason":"r"}`, 422, "")
