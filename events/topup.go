@@ -27,8 +27,9 @@ type TopUp struct {
 	Below  Credits `json:"below"`
 	Amount Credits `json:"amount"` // to be granted, more than 0
 	// AtMostPerPeriod is how many requests there may be in one period of the
-	// account, or in a UTC calendar month while it has none: 1 to
-	// MaxTopUpsPerPeriod.
+	// account, or in a UTC calendar month while it has none: 0 to
+	// MaxTopUpsPerPeriod. With 0 there are none, also of an account whose plan
+	// would have them.
 	AtMostPerPeriod int `json:"at_most_per_period"`
 	// Cooldown is how long after a request the next may follow at the soonest;
 	// default DefaultTopUpCooldown.
@@ -50,8 +51,8 @@ func (t TopUp) Validate() error {
 			f.add(CodeInvalid, c.path, "found %s; expected credits above 0, at most %s", c.amount, MaxCredits)
 		}
 	}
-	if t.AtMostPerPeriod < 1 || t.AtMostPerPeriod > MaxTopUpsPerPeriod {
-		f.add(CodeInvalid, "/at_most_per_period", "found %d; expected 1 to %d requests", t.AtMostPerPeriod, MaxTopUpsPerPeriod)
+	if t.AtMostPerPeriod < 0 || t.AtMostPerPeriod > MaxTopUpsPerPeriod {
+		f.add(CodeInvalid, "/at_most_per_period", "found %d; expected 0 to %d requests", t.AtMostPerPeriod, MaxTopUpsPerPeriod)
 	}
 	for _, c := range []struct {
 		path string

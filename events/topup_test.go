@@ -29,7 +29,7 @@ func TestATopUpIsChecked(t *testing.T) {
 		"of nothing":                   {func(u *events.TopUp) { u.Amount = 0 }, "/amount"},
 		"of less than nothing":         {func(u *events.TopUp) { u.Amount = -1 }, "/amount"},
 		"of too much":                  {func(u *events.TopUp) { u.Amount = events.MaxCredits + 1 }, "/amount"},
-		"never":                        {func(u *events.TopUp) { u.AtMostPerPeriod = 0 }, "/at_most_per_period"},
+		"fewer than none":              {func(u *events.TopUp) { u.AtMostPerPeriod = -1 }, "/at_most_per_period"},
 		"more often than is kept":      {func(u *events.TopUp) { u.AtMostPerPeriod = 101 }, "/at_most_per_period"},
 		"a cooldown of nearly nothing": {func(u *events.TopUp) { u.Cooldown = events.Duration(time.Second - 1) }, "/cooldown"},
 		"a cooldown below 0":           {func(u *events.TopUp) { u.Cooldown = -1 }, "/cooldown"},

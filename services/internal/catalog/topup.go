@@ -14,7 +14,7 @@ const (
 )
 
 var (
-	aTopUpCount = fmt.Sprintf("how many there may be in one period, 1 to %d", events.MaxTopUpsPerPeriod)
+	aTopUpCount = fmt.Sprintf("how many there may be in one period, 0 to %d", events.MaxTopUpsPerPeriod)
 	aTopUpWait  = fmt.Sprintf("a length of time from %s to %s, such as 90s, 10m or 1h30m", events.Duration(events.MinTopUpWait), events.Duration(events.MaxTopUpWait))
 )
 
@@ -36,7 +36,7 @@ func (f field) topUpCount() int {
 		return 0
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > events.MaxTopUpsPerPeriod {
+	if err != nil || n < 0 || n > events.MaxTopUpsPerPeriod {
 		f.refuse("found %s; expected %s", clip(s), aTopUpCount)
 	}
 	return n

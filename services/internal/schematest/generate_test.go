@@ -107,7 +107,7 @@ func signal(t *rapid.T) events.Signal {
 
 func topUp(t *rapid.T) events.TopUp {
 	return events.TopUp{
-		Below: amount(t), Amount: amount(t), AtMostPerPeriod: rapid.IntRange(1, 100).Draw(t, "at most"),
+		Below: amount(t), Amount: amount(t), AtMostPerPeriod: rapid.IntRange(0, 100).Draw(t, "at most"),
 		Cooldown: events.Duration(rapid.Int64Range(0, int64(events.MaxTopUpWait)).Draw(t, "cooldown")),
 		Timeout:  events.Duration(rapid.Int64Range(0, int64(events.MaxTopUpWait)).Draw(t, "timeout")),
 	}

@@ -297,6 +297,9 @@ func (n *naive) effective(account events.Account, version int) (terms events.Ter
 	if account.CaptureMore != nil {
 		terms.CaptureMore = account.CaptureMore
 	}
+	if terms.TopUp != nil && terms.TopUp.AtMostPerPeriod == 0 {
+		terms.TopUp = nil
+	}
 	return terms
 }
 

@@ -117,7 +117,7 @@ func someTopUp(t *rapid.T) *events.TopUp {
 	}
 	wait := rapid.SampledFrom([]events.Duration{0, events.Duration(time.Second), events.Duration(time.Minute), events.Duration(time.Hour), events.Duration(36 * time.Hour)})
 	return &events.TopUp{
-		Below: amount(t, 1), Amount: amount(t, 1), AtMostPerPeriod: rapid.SampledFrom([]int{1, 2, 3, 100}).Draw(t, "at most"),
+		Below: amount(t, 1), Amount: amount(t, 1), AtMostPerPeriod: rapid.SampledFrom([]int{0, 1, 2, 3, 100}).Draw(t, "at most"),
 		Cooldown: wait.Draw(t, "cooldown"), Timeout: wait.Draw(t, "timeout"),
 	}
 }

@@ -43,9 +43,9 @@ type topUpPending struct {
 	since         *events.Cause
 }
 
-// topUpRuleOf reads a checked rule; nil is none.
+// topUpRuleOf reads a checked rule; nil is none, and so is one of 0 requests.
 func topUpRuleOf(t *events.TopUp) topUpRule {
-	if t == nil {
+	if t == nil || t.AtMostPerPeriod == 0 {
 		return topUpRule{}
 	}
 	cooldown, timeout := t.Waits()

@@ -109,7 +109,7 @@ func TestTopUpsAreNeverABurstAndNeverStuck(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Date(2026, 1, 29, 7, 30, 0, 0, time.UTC)
 		rule := someTopUp(t)
-		if rule == nil {
+		if rule == nil || rule.AtMostPerPeriod == 0 {
 			rule = &events.TopUp{Below: 10 * events.Credit, Amount: events.Credit, AtMostPerPeriod: 2, Cooldown: events.Duration(time.Minute), Timeout: events.Duration(time.Minute)}
 		}
 		terms := events.Terms{TopUp: rule, Period: rapid.SampledFrom([]string{"", "day", "PT1H"}).Draw(t, "period")}
