@@ -5,11 +5,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/gateway"
+	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/enginetest"
 	"github.com/drawdown-credits/drawdown/services/internal/explain"
 	"github.com/drawdown-credits/drawdown/services/projector/clickhouse"
@@ -211,6 +213,14 @@ func TestCorrectionsAreExplainedAndShownInHistoryAndThePast(t *testing.T) {
 		page, err := db.Ledger(t.Context(), "acme", 0, 1)
 		return err == nil && len(page.Postings) == 1 && page.Postings[0].Kind == "correction"
 	})
+	page, err := db.Ledger(t.Context(), "acme", 0, 1)
+	w.ok(err)
+	if p := page.Postings[0]; p.Reason != "outage" || p.Event == nil || p.Event.ID != "2" || p.Charged.String() != "-7.343333" {
+		t.Errorf("the history has %+v", p)
+	}
+	usage, err := db.Usage(t.Context(), "acme", time.Time{}, time.Time{}, analytics.ByOperation)
+	w.ok(err)
+	says(t, fmt.Sprintf("%+v", usage), "[{Group:POST /chat Calls:2 Charged:34.353333}]")
 	fromClickHouse := w.call("GET", "/v1/explain?source=/api&id=2", "").want(200)
 	e = decode[explain.Explanation](fromClickHouse)
 	if e.Status != explain.Void || e.ChargedNow == nil || *e.ChargedNow != 0 || e.Charge.Amount.String() != "7.343333" || len(e.Corrections) != 1 {

@@ -72,6 +72,9 @@ func (w *world) expectedRows() (postings, usage map[string]clickhouse.Row) {
 						usage[fmt.Sprintf("%d.%d", m.Sequence, i)] = r
 					}
 				}
+				if c := e.Correction; c != nil && j == len(all)-1 {
+					r.Source, r.ID = c.Source, c.ID
+				}
 				postings[fmt.Sprintf("%d.%d", m.Sequence, number)] = r
 				number++
 			}

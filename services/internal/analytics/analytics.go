@@ -75,7 +75,10 @@ type Posting struct {
 	Hold     string `json:"hold,omitzero"`
 	// Refused is the code of a refused command, which changed nothing.
 	Refused string `json:"refused,omitzero"`
+	// Reason is why a usage event was corrected.
+	Reason string `json:"reason,omitzero"`
 
+	// Deltas; those of a correction may be negative.
 	Granted  events.Credits `json:"granted,omitzero"`
 	Drawn    events.Credits `json:"drawn,omitzero"`
 	Expired  events.Credits `json:"expired,omitzero"`
@@ -85,7 +88,8 @@ type Posting struct {
 
 	// Draws say from which grants Drawn came, in order.
 	Draws []Draw `json:"draws,omitempty"`
-	// Event is the usage event of a debit.
+	// Event is the usage event of a debit or a correction. Of a correction that makes
+	// it void, it says neither what it was nor how it was rated.
 	Event *Event `json:"event,omitzero"`
 	// Balance is the account's after this posting.
 	Balance Standing `json:"balance"`

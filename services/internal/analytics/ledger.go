@@ -23,7 +23,7 @@ type Page struct {
 const selectPostings = `SELECT account, account_seq, kind, at, recorded_at, ledger_seq, entry_index, grant_id, hold_id, refused,
 	granted_uc, drawn_uc, expired_uc, voided_uc, charged_uc, forgiven_uc, available_uc, held_uc, overage_uc, remaining_uc,
 	draw_grants, draw_amounts_uc, draw_left_uc, event_source, event_id, event_time, operation, project, key,
-	usage_seq, usage_index, card, card_version, rule, arithmetic FROM ledger `
+	usage_seq, usage_index, card, card_version, rule, arithmetic, reason FROM ledger `
 
 // Ledger returns at most limit postings of account, newest first: those before
 // the posting with number cursor, or the newest when cursor is 0. A limit of 0
@@ -112,7 +112,7 @@ func (r *row) columns() []any {
 		to = append(to, &r.credits[i])
 	}
 	return append(to, &r.grants, &r.drawAmounts, &r.lefts, &e.Source, &e.ID, &e.Time, &e.Operation, &e.Project, &e.Key,
-		&e.UsageSequence, &e.UsageIndex, &e.Card, &e.Version, &e.Rule, &e.Arithmetic)
+		&e.UsageSequence, &e.UsageIndex, &e.Card, &e.Version, &e.Rule, &e.Arithmetic, &p.Reason)
 }
 
 func (r *row) complete() Posting {

@@ -37,8 +37,8 @@ type UsageRow struct {
 	Charged events.Credits `json:"charged"`
 }
 
-// Usage sums what account's calls from from until before to cost, broken down by
-// by: by time in its order, by name the dearest first, at most UsageMax rows. A
+// Usage sums what account's calls from from until before to are charged now, after
+// all corrections, broken down by by: by time in its order, by name the dearest first, at most UsageMax rows. A
 // zero from or to means no bound. An account without calls has no rows, but one
 // with zeros in the total.
 func (db *DB) Usage(ctx context.Context, account string, from, to time.Time, by GroupBy) ([]UsageRow, error) {
@@ -46,16 +46,16 @@ func (db *DB) Usage(ctx context.Context, account string, from, to time.Time, by 
 	if err != nil {
 		return nil, err
 	}
-	where, args := "account = ? AND kind = 'debit' AND refused = ''", []any{account}
+	where, args := "account = ?", []any{account}
 	if !from.IsZero() {
 		where, args = where+" AND event_time >= fromUnixTimestamp64Micro(?)", append(args, from.UnixMicro())
 	}
 	if !to.IsZero() {
 		where, args = where+" AND event_time < fromUnixTimestamp64Micro(?)", append(args, to.UnixMicro())
 	}
-	query := "SELECT " + group + ", count() AS calls, toInt64(sum(toInt128(charged_uc))) AS charged FROM ledger WHERE " + where
+	query := "SELECT " + group + ", toUInt64(sum(c.calls)) AS calls, toInt64(sum(toInt128(c.charged_uc))) AS charged FROM usage_changes AS c WHERE " + where
 	if by != ByNothing {
-		query += " GROUP BY name ORDER BY " + order + fmt.Sprintf(" LIMIT %d", UsageMax)
+		query += " GROUP BY name HAVING sum(c.calls) != 0 ORDER BY " + order + fmt.Sprintf(" LIMIT %d", UsageMax)
 	}
 	rows, err := db.conn.Query(ctx, query, args...)
 	if err != nil {

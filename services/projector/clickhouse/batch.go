@@ -55,10 +55,14 @@ func (b *batch) open(m stream.Message) {
 // what time did before it.
 func (b *batch) put(from origin, p ledger.Posting, e *events.Entry, own bool) {
 	var debit *events.Debit
+	var correction *events.Correction
 	if own && p.Kind == ledger.PostingDebit {
 		debit = e.Debit // nil in an entry without content, which is refused
 	}
-	b.ledger.put(from, p, debit)
+	if own && p.Kind == ledger.PostingCorrection {
+		correction = e.Correction
+	}
+	b.ledger.put(from, p, debit, correction)
 	if debit != nil && p.Refused == "" {
 		b.usage.put(from, p.Account, debit)
 	}

@@ -89,6 +89,12 @@ func (c *columns) uint16(name string) *proto.ColUInt16 {
 	return column
 }
 
+func (c *columns) uint8(name string) *proto.ColUInt8 {
+	column := new(proto.ColUInt8)
+	c.add(name, column)
+	return column
+}
+
 func (c *columns) texts(name string) *proto.ColArr[string] {
 	column := new(proto.ColStr).Array()
 	c.add(name, column)

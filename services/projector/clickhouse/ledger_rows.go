@@ -25,6 +25,14 @@ type ledgerRows struct {
 	drawGrants                                         *proto.ColArr[string]
 	drawAmounts, drawLeft                              *proto.ColArr[int64]
 	eventSource, operation, project, key, card, rule   *proto.ColLowCardinality[string]
+
+	// Of corrections.
+	correctsSeq                      *proto.ColUInt64
+	correctsIndex                    *proto.ColUInt32
+	wasCalls, nowCalls               *proto.ColUInt8
+	was, now                         *proto.ColInt64
+	wasOperation, wasProject, wasKey *proto.ColLowCardinality[string]
+	reason                           *proto.ColStr
 }
 
 func newLedgerRows() *ledgerRows {
@@ -45,6 +53,11 @@ func newLedgerRows() *ledgerRows {
 		usageSeq: c.uint64("usage_seq"), usageIndex: c.uint32("usage_index"),
 		card: c.word("card"), cardVersion: c.uint32("card_version"), rule: c.word("rule"),
 		arithmetic: c.text("arithmetic"),
+
+		correctsSeq: c.uint64("corrects_seq"), correctsIndex: c.uint32("corrects_index"),
+		wasCalls: c.uint8("was_calls"), was: c.int64("was_uc"),
+		wasOperation: c.word("was_operation"), wasProject: c.word("was_project"), wasKey: c.word("was_key"),
+		nowCalls: c.uint8("now_calls"), now: c.int64("now_uc"), reason: c.text("reason"),
 	}
 	c.sealed()
 	return r
@@ -66,9 +79,9 @@ type origin struct {
 	entry, posting int
 }
 
-// put appends one posting of entry e. Only the entry's own posting, its last,
-// tells of the debit.
-func (r *ledgerRows) put(from origin, p ledger.Posting, debit *events.Debit) {
+// put appends one posting of an entry. Only the entry's own posting, its last,
+// tells of its debit or correction.
+func (r *ledgerRows) put(from origin, p ledger.Posting, debit *events.Debit, correction *events.Correction) {
 	r.account.Append(p.Account)
 	r.accountSeq.Append(p.Number)
 	r.kind.Append(string(p.Kind))
@@ -88,12 +101,16 @@ func (r *ledgerRows) put(from origin, p ledger.Posting, debit *events.Debit) {
 	r.overage.Append(int64(p.Overage))
 	r.remaining.Append(int64(p.Remaining))
 	r.putDraws(p.Draws)
+	if correction != nil {
+		debit = putIn(correction)
+	}
 	r.putDebit(debit)
+	r.putCorrection(correction)
 }
 
 // putNone appends the row of a message that changed nothing.
 func (r *ledgerRows) putNone(from origin) {
-	r.put(from, ledger.Posting{Kind: kindNone, At: from.recordedAt}, nil)
+	r.put(from, ledger.Posting{Kind: kindNone, At: from.recordedAt}, nil, nil)
 }
 
 func (r *ledgerRows) putOrigin(from origin) {
@@ -134,4 +151,42 @@ func (r *ledgerRows) putDebit(d *events.Debit) {
 	r.cardVersion.Append(uint32(d.Version))
 	r.rule.Append(d.Rule)
 	r.arithmetic.Append(d.Arithmetic)
+}
+
+// putIn is the charge that a correction puts in, or, when it makes the event void,
+// the event alone.
+func putIn(c *events.Correction) *events.Debit {
+	if c.Now != nil {
+		return c.Now
+	}
+	return &events.Debit{Source: c.Source, ID: c.ID, Time: c.Was.Time, Position: c.Was.Position}
+}
+
+func (r *ledgerRows) putCorrection(c *events.Correction) {
+	if c == nil {
+		c = &events.Correction{}
+	}
+	r.correctsSeq.Append(c.Corrects.Sequence)
+	r.correctsIndex.Append(uint32(c.Corrects.Index))
+	was, now := c.Charges()
+	r.was.Append(int64(was))
+	r.now.Append(int64(now))
+	r.wasCalls.Append(calls(c.Was))
+	r.nowCalls.Append(calls(c.Now))
+	taken := c.Was
+	if taken == nil {
+		taken = &events.Debit{}
+	}
+	r.wasOperation.Append(taken.Data.Operation)
+	r.wasProject.Append(taken.Data.Project)
+	r.wasKey.Append(taken.Data.Key)
+	r.reason.Append(c.Reason)
+}
+
+// calls counts the call of a charge.
+func calls(d *events.Debit) uint8 {
+	if d == nil {
+		return 0
+	}
+	return 1
 }

@@ -34,7 +34,7 @@ func TestMigratingAnEmptyDatabaseTwiceGivesTheSchemaOnce(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := "balance_at balances burn_rate forecast goose_db_version installation ledger reconciliation signals stopped_partitions top_operations" +
-		" usage_by_day usage_by_hour usage_by_minute usage_events"
+		" usage_by_day usage_by_hour usage_by_minute usage_changes usage_events"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("tables\n%s, want\n%s", got, want)
 	}

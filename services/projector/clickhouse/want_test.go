@@ -18,13 +18,14 @@ import (
 type totals map[string]sum
 
 type sum struct {
-	Calls     uint64
+	Calls     int64
 	ChargedUC int64
 }
 
-func (t totals) add(key string, amount events.Credits) {
+// add adds calls, which may be negative, and what they are charged.
+func (t totals) add(key string, calls int64, amount events.Credits) {
 	s := t[key]
-	t[key] = sum{s.Calls + 1, s.ChargedUC + int64(amount)}
+	t[key] = sum{s.Calls + calls, s.ChargedUC + int64(amount)}
 }
 
 // wanted is what ClickHouse must hold, worked out apart from the code tested.
@@ -35,6 +36,7 @@ type wanted struct {
 	postings, usage   uint64
 	granted, expired  int64
 	refusals, nothing int
+	corrections       int // that stand
 }
 
 // want works out what the tables must say of all that was written.
@@ -64,6 +66,15 @@ func (w *world) want() wanted {
 			if e.Kind == events.EntryDebit && e.Debit.Amount <= events.MaxCredits {
 				out.addDebit(e.Account, *e.Debit, m.Sequence)
 			}
+			if c := e.Correction; c != nil && postings[len(postings)-1].Refused == "" {
+				out.corrections++
+				if c.Was != nil {
+					out.addUsage(e.Account, *c.Was, -1, -c.Was.Amount)
+				}
+				if c.Now != nil {
+					out.addUsage(e.Account, *c.Now, 1, c.Now.Amount)
+				}
+			}
 		}
 		if out.postings == before {
 			out.nothing++
@@ -86,16 +97,27 @@ func (w *world) withheld(subject string, sequence uint64) bool {
 	return false
 }
 
+// addUsage adds to the sums of usage.
+func (out *wanted) addUsage(account string, d events.Debit, calls int64, amount events.Credits) {
+	t := booked(d.Time)
+	minute, hour, day := t.Format("2006-01-02 15:04:00"), t.Format("2006-01-02 15:00:00"), t.Format("2006-01-02")
+	out.minute.add(minute+"|"+d.Data.Operation, calls, amount)
+	out.hour.add(account+"|"+hour, calls, amount)
+	out.day.add(account+"|"+day+"|"+d.Data.Operation+"|"+d.Data.Project+"|"+d.Data.Key, calls, amount)
+}
+
+// booked is the nearest time that ClickHouse can compute with.
+func booked(t time.Time) time.Time {
+	if t.Year() < 1900 {
+		return time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	return t
+}
+
 func (out *wanted) addDebit(account string, d events.Debit, sequence uint64) {
 	out.usage++
-	t := d.Time
-	if t.Year() < 1900 {
-		t = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)
-	}
-	minute, hour, day := t.Format("2006-01-02 15:04:00"), t.Format("2006-01-02 15:00:00"), t.Format("2006-01-02")
-	out.minute.add(minute+"|"+d.Data.Operation, d.Amount)
-	out.hour.add(account+"|"+hour, d.Amount)
-	out.day.add(account+"|"+day+"|"+d.Data.Operation+"|"+d.Data.Project+"|"+d.Data.Key, d.Amount)
+	t := booked(d.Time)
+	out.addUsage(account, d, 1, d.Amount)
 	out.events[d.Source+"|"+d.ID] = fmt.Sprint(account, " ", t.UnixMicro(), " ", d.Data.Operation, " ", d.Data.Status, " ",
 		d.Data.Quantities["bytes"], " ", d.Data.Quantities["tiny"], " ", d.Data.Quantities["huge"], " ", d.Data.Attributes["a"], " ",
 		int64(d.Amount), " ", d.Position.Sequence, " ", d.Position.Index, " ", sequence)
@@ -105,8 +127,8 @@ func (out *wanted) addDebit(account string, d events.Debit, sequence uint64) {
 func (w *world) check(dsn string) {
 	w.t.Helper()
 	want, conn := w.want(), enginetest.Connect(w.t, dsn)
-	if want.refusals == 0 || want.nothing == 0 || want.expired == 0 {
-		w.t.Errorf("the random ledger is too tame: %d refusals, %d empty messages, %d expired", want.refusals, want.nothing, want.expired)
+	if want.refusals == 0 || want.nothing == 0 || want.expired == 0 || want.corrections == 0 {
+		w.t.Errorf("the random ledger is too tame: %d refusals, %d empty messages, %d expired, %d corrections", want.refusals, want.nothing, want.expired, want.corrections)
 	}
 	var rows, usage, nothing uint64
 	var granted, expired int64

@@ -34,6 +34,7 @@ type world struct {
 	streams *stream.Streams
 	random  *rand.Rand
 	debits  int
+	charges []*charge // that can be corrected
 	// installation is what its projections say they belong to.
 	installation string
 	// all are the chunks written, in stream order.
@@ -68,7 +69,46 @@ func (w *world) write(n int) {
 		if ack.Sequence != uint64(len(w.all)) {
 			w.t.Fatalf("message %d stands at %d", len(w.all), ack.Sequence)
 		}
+		w.remember(chunk)
 	}
+}
+
+// charge is what a usage event is charged, and by which entry.
+type charge struct {
+	account    string
+	first, now events.LedgerPlace
+	debit      events.Debit  // the first
+	stands     *events.Debit // nil: the event is void
+}
+
+// remember notes the charges in the newest message.
+func (w *world) remember(chunk events.Chunk) {
+	for i, e := range chunk.Entries {
+		at := events.LedgerPlace{Sequence: w.last(), Index: i, StoredAt: time.Now().UTC()}
+		if e.Debit != nil && e.Debit.Amount <= events.MaxCredits {
+			w.charges = append(w.charges, &charge{account: e.Account, first: at, now: at, debit: *e.Debit, stands: e.Debit})
+		}
+	}
+}
+
+// correction is a chunk that corrects a random charge, and where it stands; one of
+// some corrects what does not stand, which the fold refuses.
+func (w *world) correction() (subject string, chunk events.Chunk) {
+	c := w.charges[w.random.IntN(len(w.charges))]
+	e := &events.Correction{Source: c.debit.Source, ID: c.debit.ID, First: c.first, Corrects: c.now, Was: c.stands, Reason: "test"}
+	if c.stands == nil || w.random.IntN(3) > 0 {
+		now := c.debit
+		now.Amount = w.amount()
+		now.Data.Operation, now.Data.Project = fmt.Sprintf("GET /other/%d", w.random.IntN(3)), fmt.Sprintf("p%d", w.random.IntN(3))
+		e.Now = &now
+	}
+	if wrong := c.first; c.now != c.first && w.random.IntN(3) == 0 {
+		e.Corrects, e.Was = wrong, &c.debit
+	} else {
+		c.now, c.stands = events.LedgerPlace{Sequence: w.last() + 1, StoredAt: time.Now().UTC()}, e.Now
+	}
+	return events.CorrectionSubject(events.Partition(c.account, partitions), e.Source, e.ID),
+		events.Chunk{Entries: []events.Entry{{Kind: events.EntryCorrection, Account: c.account, Correction: e}}}
 }
 
 // subjectOf is the subject of a message.
@@ -93,6 +133,9 @@ func (w *world) chunk() (subject string, chunk events.Chunk) {
 			Overage: events.OverageSoft, OverageLimit: new(w.amount() + 1), PreserveOverage: new(w.random.IntN(2) == 0),
 		}
 		return events.BroadcastSubject(), events.Chunk{Entries: []events.Entry{{Kind: events.EntryPlan, Plan: &events.Plan{Plan: "p", Terms: terms}}}}
+	}
+	if len(w.charges) > 0 && w.random.IntN(8) == 0 {
+		return w.correction()
 	}
 	account := fmt.Sprintf("account-%d", w.random.IntN(20))
 	writer, entry, n := events.WriterUsage, w.usage, w.random.IntN(9)
