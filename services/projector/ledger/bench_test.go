@@ -150,3 +150,36 @@ func heapBytes() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// BenchmarkBudgets charges an account that counts many values, and asks for its
+// balance.
+func BenchmarkBudgets(b *testing.B) {
+	for _, values := range []int{100, 10_000, 100_000} {
+		before := heapBytes()
+		fold := newBench()
+		fold.apply(budgeted("ada", events.Budget{Scope: "key:*", Limit: events.MaxCredits, Per: "year"}))
+		for i := range values {
+			fold.apply(debitOf("", fmt.Sprintf("key_%012d", i), events.Credits(i)))
+		}
+		perValue := float64(heapBytes()-before) / float64(values)
+		work := make([]events.Entry, 1000)
+		for i := range work {
+			work[i] = debitOf("", fmt.Sprintf("key_%012d", i*7919%values), 100)
+		}
+		b.Run(fmt.Sprint("charge of ", values), func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				fold.apply(work[i%len(work)])
+				i++
+			}
+			b.ReportMetric(perValue, "B/value")
+		})
+		b.Run(fmt.Sprint("balance of ", values), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				fold.state.Balance("ada")
+			}
+		})
+	}
+}

@@ -95,15 +95,48 @@ type budget struct {
 	start, end micros // since and never where there is no border
 	from       place  // of the entry that opened the window: those before count in none
 	counts     map[string]*count
-	stirred    int // counts that the end of the window changes
+	stirred    int                     // counts that the end of the window changes
+	full       bool                    // a charge of the window was not counted
+	over       queue[*count, bySince]  // the exceeded ones of counts
+	under      queue[*count, byCredit] // the others
 }
+
+// budgetValuesMax bounds the values of one budget that have spent something in
+// its window. What a further one is charged does not count in the budget.
+const budgetValuesMax = 100_000
 
 // count is what was spent and is held of a budget by one value.
 type count struct {
+	value       string
 	spent, held events.Credits
-	exceeded    bool
 	since       *events.Cause // of exceeded, in this window or the one before
+	exceeded    bool
+	isOver      bool  // which queue of the budget it is in
+	index       int32 // and where
 }
+
+// bySince is the order in which the counts of a budget were exceeded.
+type bySince struct{}
+
+func (bySince) before(a, b *count) bool {
+	return cmp.Or(cmp.Compare(a.since.Sequence, b.since.Sequence), cmp.Compare(a.since.Index, b.since.Index), cmp.Compare(a.value, b.value)) < 0
+}
+
+func (bySince) moved(c *count, index int) { c.index = int32(index) }
+
+// byCredit has the counts of a budget of which most is spent or held first.
+type byCredit struct{}
+
+func (byCredit) before(a, b *count) bool {
+	if left, right := a.used(), b.used(); left != right {
+		return left > right
+	}
+	return a.value < b.value
+}
+
+func (byCredit) moved(c *count, index int) { c.index = int32(index) }
+
+func (c *count) used() uint64 { return uint64(c.spent) + uint64(c.held) }
 
 // stirs reports whether the end of its window changes c.
 func (c *count) stirs() bool { return c.spent > 0 || c.since != nil }
@@ -112,18 +145,65 @@ func (c *count) stirs() bool { return c.spent > 0 || c.since != nil }
 func (b *budget) of(value string) *count {
 	c := b.counts[value]
 	if c == nil {
-		c = &count{}
+		c = &count{value: value}
 		b.counts[value] = c
+		b.enqueue(c)
 	}
 	return c
+}
+
+func (b *budget) enqueue(c *count) {
+	if c.isOver = c.exceeded; c.isOver {
+		b.over.push(c)
+	} else {
+		b.under.push(c)
+	}
+}
+
+// settle puts a count that changed in its place, and drops it when nothing is
+// left of it.
+func (b *budget) settle(c *count) {
+	gone := c.held == 0 && !c.stirs()
+	switch {
+	case c.isOver && c.exceeded:
+		return // since when has not changed
+	case c.isOver:
+		b.over.remove(int(c.index))
+	case c.exceeded || gone:
+		b.under.remove(int(c.index))
+	default:
+		b.under.fix(int(c.index))
+		return
+	}
+	if gone {
+		delete(b.counts, c.value)
+		return
+	}
+	b.enqueue(c)
+}
+
+// resettle does that for all counts, which may all have changed.
+func (b *budget) resettle() {
+	clear(b.over)
+	clear(b.under)
+	b.over, b.under, b.stirred = b.over[:0], b.under[:0], 0
+	for value, c := range b.counts {
+		if c.held == 0 && !c.stirs() {
+			delete(b.counts, value)
+			continue
+		}
+		b.enqueue(c)
+		if c.stirs() {
+			b.stirred++
+		}
+	}
 }
 
 // reserve changes what a value holds by amount, which may be negative.
 func (b *budget) reserve(value string, amount events.Credits) {
 	c := b.of(value)
-	if c.held += amount; c.held == 0 && !c.stirs() {
-		delete(b.counts, value)
-	}
+	c.held += amount
+	b.settle(c)
 }
 
 // reserve counts a hold that is placed, or with a negative amount one that
@@ -148,6 +228,10 @@ func (x *step) count(b *budget, value string, amount events.Credits) {
 	if value == "" || amount == 0 {
 		return
 	}
+	if !b.counting(value) && b.stirred >= budgetValuesMax {
+		b.full = true
+		return
+	}
 	c := b.of(value)
 	if c.stirs() {
 		b.stirred--
@@ -156,9 +240,22 @@ func (x *step) count(b *budget, value string, amount events.Credits) {
 	x.assess(b, c)
 	if c.stirs() {
 		b.stirred++
-	} else if c.held == 0 {
-		delete(b.counts, value)
 	}
+	b.settle(c)
+}
+
+// counting reports whether b has counted a charge of value.
+func (b *budget) counting(value string) bool {
+	c := b.counts[value]
+	return c != nil && c.stirs()
+}
+
+// spent is what value has spent of b.
+func (b *budget) spent(value string) events.Credits {
+	if c := b.counts[value]; c != nil {
+		return c.spent
+	}
+	return 0
 }
 
 // counted reports whether every budget whose window runs since the entry at
@@ -169,7 +266,7 @@ func (a *account) counted(first place, was *events.Debit) bool {
 		if value == "" || was.Amount == 0 || first.before(b.from) {
 			continue
 		}
-		if c := b.counts[value]; c == nil || c.spent < was.Amount {
+		if b.spent(value) < was.Amount && !b.full {
 			return false
 		}
 	}
@@ -186,7 +283,7 @@ func (x *step) recount(first place, was, now *events.Debit) {
 		out, in := b.charged(was), b.charged(now)
 		var less, more events.Credits
 		if out != "" {
-			less = was.Amount
+			less = min(was.Amount, b.spent(out)) // all, unless b was full
 		}
 		if in != "" {
 			more = now.Amount
@@ -234,6 +331,7 @@ func (x *step) adoptBudgets() {
 		for _, c := range b.counts {
 			x.assess(b, c)
 		}
+		b.resettle()
 		adopted = append(adopted, b)
 	}
 	a.budgets = adopted
@@ -305,19 +403,15 @@ func (x *step) restartPeriodWindows() {
 // that was exceeded stays known for one window more, to tell what restored it.
 func (x *step) startOver(b *budget) {
 	x.openWindow(b)
-	b.stirred = 0
-	for value, c := range b.counts {
+	b.full = false
+	for _, c := range b.counts {
 		c.spent = 0
 		if !c.exceeded {
 			c.since = nil
 		}
 		x.assess(b, c)
-		if c.stirs() {
-			b.stirred++
-		} else if c.held == 0 {
-			delete(b.counts, value)
-		}
 	}
+	b.resettle()
 }
 
 // budgetsDue is when the end of a window next changes a budget.

@@ -22,6 +22,7 @@ func (e *stateEncoder) budgets(a *account) {
 		e.varint(int64(b.start))
 		e.varint(int64(b.end))
 		e.place(b.from)
+		e.byte(flagOf(b.full))
 		e.uvarint(uint64(b.stirred))
 		for _, value := range slices.Sorted(maps.Keys(b.counts)) {
 			if c := b.counts[value]; c.stirs() {
@@ -30,6 +31,13 @@ func (e *stateEncoder) budgets(a *account) {
 			}
 		}
 	}
+}
+
+func flagOf(on bool) byte {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 func (e *stateEncoder) count(value string, c *count, at clock) {
@@ -55,14 +63,21 @@ func (d *stateDecoder) budgets(a *account) {
 		b := &budget{limit: l, counts: map[string]*count{}}
 		b.start, b.end = micros(d.varint()), micros(d.varint())
 		b.from = d.place()
-		last := ""
-		for n := d.uvarint(); n > 0 && d.err == nil; n-- {
+		full := d.byte()
+		d.check(full <= 1, "flags of a budget")
+		b.full = full == 1
+		last, n := "", d.uvarint()
+		d.check(n <= budgetValuesMax, "values of a budget")
+		for ; n > 0 && d.err == nil; n-- {
 			value := d.text()
 			d.check(last < value, "value of a budget")
 			last = value
-			b.counts[value] = d.count(b, a.clock)
-			b.stirred++
+			b.counts[value] = d.count(b, value, a.clock)
 		}
+		if d.err != nil {
+			return
+		}
+		b.resettle()
 		a.budgets = append(a.budgets, b)
 	}
 	if a.holds != nil && d.err == nil {
@@ -72,10 +87,10 @@ func (d *stateDecoder) budgets(a *account) {
 	}
 }
 
-func (d *stateDecoder) count(b *budget, at clock) *count {
+func (d *stateDecoder) count(b *budget, value string, at clock) *count {
 	flags := d.byte()
 	d.check(flags <= countFlags, "flags of a budget")
-	c := &count{exceeded: flags&countExceeded != 0, spent: d.credits()}
+	c := &count{value: value, exceeded: flags&countExceeded != 0, spent: d.credits()}
 	if flags&countSince != 0 {
 		c.since = d.cause(at)
 	}
