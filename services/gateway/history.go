@@ -25,6 +25,8 @@ type Analytics interface {
 	// account by account.
 	CountEvents(ctx context.Context, s analytics.Span) (uint64, error)
 	Events(ctx context.Context, s analytics.Span, visit func(analytics.PastEvent) error) error
+	// CardUsed counts the events that a rate card was charged for.
+	CardUsed(ctx context.Context, card string, from, until time.Time, through uint64) (analytics.CardUse, error)
 	// Where the charge of a usage event stands.
 	explain.Analytics
 }

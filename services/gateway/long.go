@@ -26,7 +26,7 @@ const (
 // longRoutes may take long.
 var longRoutes = map[string]bool{
 	"GET " + routeExplain: true, "GET " + routeBalance: true, "POST " + routeSimulate: true,
-	"POST " + routeVoid: true, "POST " + routeAmend: true,
+	"PUT " + routeCard: true, "POST " + routeVoid: true, "POST " + routeAmend: true,
 }
 
 type answerKey struct{}
@@ -59,11 +59,16 @@ func (g *Gateway) turn(ctx context.Context) (end func(), err error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	extend(ctx, longTime)
+	return func() { <-g.answering }, nil
+}
+
+// extend lets the answer of ctx's request take so long.
+func extend(ctx context.Context, d time.Duration) {
 	if a, ok := ctx.Value(answerKey{}).(answer); ok {
 		// A writer without deadlines is a test's.
-		_ = http.NewResponseController(a).SetWriteDeadline(time.Now().Add(longTime + writeTimeout))
+		_ = http.NewResponseController(a).SetWriteDeadline(time.Now().Add(d + writeTimeout))
 	}
-	return func() { <-g.answering }, nil
 }
 
 // progress tells the asker now and then how far the answer is, if it asked for

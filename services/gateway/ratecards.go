@@ -14,7 +14,10 @@ import (
 
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
+	"github.com/drawdown-credits/drawdown/services/internal/retroactive"
 )
+
+const routeCard = "/v1/ratecards/{card}"
 
 // CardPath names a rate card in the path.
 type CardPath struct {
@@ -24,6 +27,7 @@ type CardPath struct {
 type putCardInput struct {
 	CardPath
 	Document
+	Retroactive bool `query:"retroactive" doc:"Apply it from a time from which on events were charged already, and amend each whose charge differs. The same request again goes on where the one before was cut off."`
 }
 
 type getCardInput struct {
@@ -44,6 +48,8 @@ type putCardOutput struct {
 type CardDecision struct {
 	events.RateCard
 	Outcome events.Outcome `json:"outcome" doc:"applied, or unchanged when the latest version said the same."`
+	// Retroactive says what came of it for past usage.
+	Retroactive *retroactive.Repricing `json:"retroactive,omitempty" doc:"Of a card that was applied retroactively."`
 }
 
 // CardSummary is one rate card, or one version of it, without its rules.
@@ -65,9 +71,11 @@ type CardSummaries struct {
 
 func (g *Gateway) rateCardRoutes() {
 	register(g, huma.Operation{
-		OperationID: "put-ratecard", Method: http.MethodPut, Path: "/v1/ratecards/{card}", Tags: []string{"Rate cards"},
-		Summary:     "Apply a rate card",
-		Description: "In YAML or JSON. 201 with a new version, 200 when its latest version says the same already, 422 when one of its examples is wrong.",
+		OperationID: "put-ratecard", Method: http.MethodPut, Path: routeCard, Tags: []string{"Rate cards"},
+		Summary: "Apply a rate card",
+		Description: "In YAML or JSON. 201 with a new version, 200 when its latest version says the same already, 422 when one of its examples is wrong. " +
+			"409 when events that happened since it is to be in force were charged by another version, unless it is applied retroactively: then each whose charge differs is amended. " +
+			"With the header Drawdown-Progress, interim answers (102) say how far it is.",
 		RequestBody: g.body(map[string]any{"application/json": events.RateCard{}, "application/yaml": events.RateCard{}}),
 	}, g.putCard)
 	register(g, huma.Operation{
@@ -95,11 +103,28 @@ func (g *Gateway) putCard(ctx context.Context, in *putCardInput) (*putCardOutput
 	if err := sameName("/card", card.Card, in.Card); err != nil {
 		return nil, err
 	}
+	if err := g.online(); err != nil {
+		return nil, err
+	}
+	if in.Retroactive {
+		return g.putRetroactively(ctx, card)
+	}
+	checking, cancel := context.WithTimeout(ctx, longTime)
+	defer cancel()
+	extend(ctx, longTime)
+	if err := g.checkUnused(checking, card); err != nil {
+		return nil, err
+	}
+	return g.applyCard(ctx, card)
+}
+
+// applyCard stores a version of a rate card.
+func (g *Gateway) applyCard(ctx context.Context, card events.RateCard) (*putCardOutput, error) {
 	decision, err := g.decide(ctx, events.Entry{Kind: events.EntryRateCard, RateCard: &card})
 	if err != nil {
 		return nil, err
 	}
-	stored, ok, err := lookup[events.RateCard](ctx, g, g.Streams.Catalog, cardKey(in.Card, decision.Version))
+	stored, ok, err := lookup[events.RateCard](ctx, g, g.Streams.Catalog, cardKey(card.Card, decision.Version))
 	if err != nil || !ok { // it is in the ledger; the catalogue's copy may follow later
 		stored = card
 		stored.Version = decision.Version

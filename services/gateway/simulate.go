@@ -15,6 +15,7 @@ import (
 	"github.com/drawdown-credits/drawdown/services/internal/analytics"
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
 	"github.com/drawdown-credits/drawdown/services/internal/charges"
+	"github.com/drawdown-credits/drawdown/services/internal/past"
 	"github.com/drawdown-credits/drawdown/services/internal/simulate"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
@@ -198,16 +199,15 @@ func (g *Gateway) clickHouseUsage(ctx context.Context, corrections *charges.Corr
 		if done++; tell != nil {
 			tell(done, total)
 		}
-		var now *events.Debit
-		var corrected bool
-		if now, _, corrected, failed = corrections.Of(ctx, charges.Place{Sequence: e.Sequence, Index: e.Index}); failed != nil {
+		var c *events.Correction
+		if c, _, failed = corrections.Of(ctx, past.Place{Sequence: e.Sequence, Index: e.Index}); failed != nil {
 			return failed
 		}
 		switch {
-		case !corrected:
+		case c == nil:
 			failed = visit(e.Usage, e.Charged)
-		case now != nil:
-			failed = visit(now.Usage(e.Account), now.Amount)
+		case c.Now != nil:
+			failed = visit(c.Now.Usage(e.Account), c.Now.Amount)
 		}
 		return failed
 	})

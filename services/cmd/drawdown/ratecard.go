@@ -11,20 +11,28 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 	"github.com/drawdown-credits/drawdown/services/gateway"
 	"github.com/drawdown-credits/drawdown/services/internal/catalog"
+	"github.com/drawdown-credits/drawdown/services/internal/retroactive"
 	"github.com/drawdown-credits/drawdown/services/rater/rating"
 )
 
 func (a *app) ratecardCommand() *cobra.Command {
+	var past bool
 	apply := &cobra.Command{
-		Use: "apply FILE", Short: "Add a version of a rate card whose examples come true", Example: "  drawdown ratecard apply prices.yaml", Args: cobra.ExactArgs(1),
+		Use: "apply FILE", Short: "Add a version of a rate card whose examples come true", Args: cobra.ExactArgs(1),
+		Long: `Add a version of a rate card whose examples come true. One that would be in
+force for usage that another version was charged for is refused, unless it is
+applied retroactively: then every such event whose charge differs is amended, by
+a correction of its own. Cut off, the same command goes on where it was.`,
+		Example: "  drawdown ratecard apply prices.yaml\n  drawdown ratecard apply prices.yaml --retroactive",
 		RunE: func(c *cobra.Command, args []string) error {
 			card, text, err := readRateCard(args[0], checkRateCard)
 			if err != nil {
 				return err
 			}
-			return a.applyCard(c, card, text)
+			return a.applyCard(c, card, text, past)
 		},
 	}
+	apply.Flags().BoolVar(&past, "retroactive", false, "amend usage that was charged otherwise since the card's effective_from")
 	var version int
 	show := &cobra.Command{
 		Use: "show CARD", Short: "Show a rate card", Example: "  drawdown ratecard show default --card-version 2", Args: cobra.ExactArgs(1),
@@ -44,26 +52,52 @@ func (a *app) ratecardCommand() *cobra.Command {
 	return parent("ratecard", "Rate cards: what each call costs", apply, show, list, a.ratecardTestCommand(), a.simulateCommand())
 }
 
-func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte) error {
+func (a *app) applyCard(c *cobra.Command, card events.RateCard, text []byte, past bool) error {
+	path := "/v1/ratecards/" + url.PathEscape(card.Card)
+	if past {
+		path += "?retroactive=true"
+	}
 	var stored gateway.CardDecision
-	answer, err := a.short(c.Context(), http.MethodPut, "/v1/ratecards/"+url.PathEscape(card.Card), typeYAML, text, &stored)
+	answer, err := a.long(c.Context(), http.MethodPut, path, typeYAML, text, &stored)
 	if err != nil {
 		return err
 	}
 	return a.show(answer, func() {
-		if stored.Outcome == events.Unchanged {
-			fmt.Fprintf(a.out, "Nothing changed: rate card %s version %d says this already.\n", stored.Card, stored.Version)
-			return
-		}
-		from := "for all time"
-		if !stored.EffectiveFrom.IsZero() {
-			from = "from " + when(stored.EffectiveFrom)
-		}
-		fmt.Fprintf(a.out, "Rate card %s version %d, with %d rules, is in force %s.\n", stored.Card, stored.Version, len(stored.Rules), from)
-		if stored.Card != events.DefaultCard {
-			fmt.Fprintf(a.out, "Usage is rated by card %q; this one is kept beside it.\n", events.DefaultCard)
+		a.printApplied(stored)
+		if stored.Retroactive != nil {
+			a.printRetroactive(*stored.Retroactive)
 		}
 	})
+}
+
+func (a *app) printApplied(stored gateway.CardDecision) {
+	if stored.Outcome == events.Unchanged {
+		fmt.Fprintf(a.out, "Nothing changed: rate card %s version %d says this already.\n", stored.Card, stored.Version)
+		return
+	}
+	from := "for all time"
+	if !stored.EffectiveFrom.IsZero() {
+		from = "from " + when(stored.EffectiveFrom)
+	}
+	fmt.Fprintf(a.out, "Rate card %s version %d, with %d rules, is in force %s.\n", stored.Card, stored.Version, len(stored.Rules), from)
+	if stored.Card != events.DefaultCard {
+		fmt.Fprintf(a.out, "Usage is rated by card %q; this one is kept beside it.\n", events.DefaultCard)
+	}
+}
+
+// printRetroactive tells what came of a card for past usage.
+func (a *app) printRetroactive(r retroactive.Repricing) {
+	fmt.Fprintf(a.out, "%d events since %s were looked at, through ledger sequence %d: %d are amended, from %s to %s credits.\n",
+		r.Events, when(r.From), r.Sequence, r.Amended, r.Was, r.Now)
+	if r.Void > 0 {
+		fmt.Fprintf(a.out, "%d void events stay void.\n", r.Void)
+	}
+	if r.Kept > 0 {
+		fmt.Fprintf(a.out, "%d events keep their charge:\n", r.Kept)
+		for _, e := range r.Examples {
+			fmt.Fprintf(a.out, "  %s of %s, account %s, charged %s: %s\n", e.ID, e.Source, e.Account, e.Charged, e.Reason)
+		}
+	}
 }
 
 // readRateCard reads a rate card from the file a command names; text is the

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/drawdown-credits/drawdown/events"
+	"github.com/drawdown-credits/drawdown/services/internal/past"
 	"github.com/drawdown-credits/drawdown/services/internal/stream"
 )
 
@@ -28,7 +29,7 @@ type Config struct {
 	// Refused says of a correction that the fold refused it. nil takes every one
 	// that corrects what stood then for one that stands: the gateway's are refused
 	// for an overflow alone.
-	Refused func(Place) bool
+	Refused func(past.Place) bool
 }
 
 func (c *Config) debits() string {
@@ -45,12 +46,6 @@ func (c *Config) corrections() string {
 	return events.CorrectionSubjects(*c.Partition)
 }
 
-// Place is where an entry stands in the ledger.
-type Place struct {
-	Sequence uint64 // of its message
-	Index    int    // in the message
-}
-
 // Charge is what one usage event is charged.
 type Charge struct {
 	Account string
@@ -58,7 +53,7 @@ type Charge struct {
 	Debit   *events.Debit      // which is never nil
 	// Stands is the entry that says what the event is charged now, Now that
 	// charge; nil says that the event is void.
-	Stands Place
+	Stands events.LedgerPlace
 	Now    *events.Debit
 }
 
@@ -66,13 +61,14 @@ type Charge struct {
 // correction says is read again when it is asked for.
 type Corrections struct {
 	config Config
-	stands map[Place]Place // by the event's debit
+	stands map[past.Place]past.Place // by the event's debit
+	first  uint64
 }
 
 // ReadCorrections reads which events were corrected up to now. Progress is told
 // which ledger message was read; nil is fine.
 func ReadCorrections(ctx context.Context, c Config, progress func(sequence uint64)) (*Corrections, error) {
-	all := &Corrections{config: c, stands: map[Place]Place{}}
+	all := &Corrections{config: c, stands: map[past.Place]past.Place{}}
 	err := stream.Each(ctx, c.Ledger, stream.From{Since: c.Since}, func(m stream.Message) error {
 		if progress != nil {
 			progress(m.Sequence)
@@ -90,11 +86,14 @@ func (c *Corrections) take(ctx context.Context, m stream.Message) error {
 	if err != nil {
 		return err
 	}
+	if c.first == 0 {
+		c.first = m.Sequence
+	}
 	for i, e := range chunk.Entries {
 		if e.Correction == nil {
 			continue
 		}
-		first, at := placeOf(e.Correction.First), Place{Sequence: m.Sequence, Index: i}
+		first, at := placeOf(e.Correction.First), past.Place{Sequence: m.Sequence, Index: i}
 		stands, corrected := c.stands[first]
 		if !corrected {
 			stands = first
@@ -109,16 +108,19 @@ func (c *Corrections) take(ctx context.Context, m stream.Message) error {
 // Len counts the events that were corrected.
 func (c *Corrections) Len() int { return len(c.stands) }
 
-// Of returns what the event is charged now whose debit stands at first, and the
-// entry that says so; corrected is false when it is the debit.
-func (c *Corrections) Of(ctx context.Context, first Place) (now *events.Debit, stands Place, corrected bool, err error) {
-	stands, corrected = c.stands[first]
+// First is the ledger message of the first correction; 0 when there is none.
+func (c *Corrections) First() uint64 { return c.first }
+
+// Of returns the correction that says what the event is charged now whose debit
+// stands at first, and its place; nil when it was never corrected.
+func (c *Corrections) Of(ctx context.Context, first past.Place) (*events.Correction, events.LedgerPlace, error) {
+	stands, corrected := c.stands[first]
 	if !corrected {
-		return nil, first, false, nil
+		return nil, events.LedgerPlace{}, nil
 	}
 	m, ok, err := c.config.Ledger.Get(ctx, stands.Sequence)
 	if err != nil {
-		return nil, stands, true, err
+		return nil, events.LedgerPlace{}, err
 	}
 	var chunk events.Chunk
 	if ok {
@@ -128,9 +130,9 @@ func (c *Corrections) Of(ctx context.Context, first Place) (now *events.Debit, s
 		err = fmt.Errorf("ledger message %d: found no correction; there was one", stands.Sequence)
 	}
 	if err != nil {
-		return nil, stands, true, err
+		return nil, events.LedgerPlace{}, err
 	}
-	return chunk.Entries[stands.Index].Correction.Now, stands, true, nil
+	return chunk.Entries[stands.Index].Correction, events.LedgerPlace{Sequence: m.Sequence, Index: stands.Index, StoredAt: m.Time}, nil
 }
 
 // Each visits what is charged, in the order of the debits in the ledger, from the
@@ -147,13 +149,14 @@ func Each(ctx context.Context, corrections *Corrections, from stream.From, throu
 			if e.Debit == nil || c.Account != "" && e.Account != c.Account {
 				continue
 			}
-			charge := Charge{Account: e.Account, Debit: e.Debit, Now: e.Debit, First: events.LedgerPlace{Sequence: m.Sequence, Index: i, StoredAt: m.Time}}
-			now, stands, corrected, err := corrections.Of(ctx, placeOf(charge.First))
+			at := events.LedgerPlace{Sequence: m.Sequence, Index: i, StoredAt: m.Time}
+			charge := Charge{Account: e.Account, Debit: e.Debit, First: at, Stands: at, Now: e.Debit}
+			correction, stands, err := corrections.Of(ctx, placeOf(at))
 			if err != nil {
 				return err
 			}
-			if charge.Stands = stands; corrected {
-				charge.Now = now
+			if correction != nil {
+				charge.Stands, charge.Now = stands, correction.Now
 			}
 			if err := visit(charge); err != nil {
 				return err
@@ -164,7 +167,9 @@ func Each(ctx context.Context, corrections *Corrections, from stream.From, throu
 	}, c.debits())
 }
 
-func placeOf(p events.LedgerPlace) Place { return Place{Sequence: p.Sequence, Index: p.Index} }
+func placeOf(p events.LedgerPlace) past.Place {
+	return past.Place{Sequence: p.Sequence, Index: p.Index}
+}
 
 // decode decodes a message of the ledger for somebody who still waits for it.
 func decode(ctx context.Context, m stream.Message) (events.Chunk, error) {

@@ -86,7 +86,8 @@ type Standing struct {
 	Charge  *events.Debit // nil: the event is void
 	History []Step
 
-	last uint64 // message on the event's subject; 0 when there is none
+	// Last is the last message on the event's subject; 0 when there is none.
+	Last uint64
 }
 
 // Stand returns what e is charged now. A correction that the fold refused does
@@ -94,7 +95,7 @@ type Standing struct {
 func Stand(ctx context.Context, l past.Ledger, e Event, progress past.Progress) (Standing, error) {
 	s := Standing{Event: e, Place: e.First, Charge: &e.Debit}
 	var err error
-	if s.History, s.last, err = history(ctx, l, e, progress); err != nil {
+	if s.History, s.Last, err = history(ctx, l, e, progress); err != nil {
 		return Standing{}, err
 	}
 	if step := s.latest(); step != nil {
@@ -167,7 +168,7 @@ func (c Corrector) Correct(ctx context.Context, e Event, reason string, charge C
 		if equal(s.Charge, now) {
 			return s.unchanged(), nil
 		}
-		result, err := c.put(ctx, s, now, reason)
+		result, err := c.Put(ctx, s, now, reason)
 		if !errors.Is(err, stream.ErrFenced) {
 			return result, err
 		}
@@ -175,13 +176,15 @@ func (c Corrector) Correct(ctx context.Context, e Event, reason string, charge C
 	return Result{}, fmt.Errorf("correct event %s of %s: %w", e.Debit.ID, e.Debit.Source, ErrContended)
 }
 
-// put appends the correction of s.
-func (c Corrector) put(ctx context.Context, s Standing, now *events.Debit, reason string) (Result, error) {
+// Put is Correct for whoever knows how the event stands, of which it asks nothing
+// and needs no History. It answers stream.ErrFenced when the event was corrected
+// since.
+func (c Corrector) Put(ctx context.Context, s Standing, now *events.Debit, reason string) (Result, error) {
 	correction := events.Correction{
 		Source: s.Debit.Source, ID: s.Debit.ID, First: s.First, Corrects: s.Place, Was: s.Charge, Now: now, Reason: reason,
 	}
 	subject := events.CorrectionSubject(events.Partition(s.Account, c.Ledger.Partitions), correction.Source, correction.ID)
-	d, err := c.Decide(ctx, events.Entry{Kind: events.EntryCorrection, Account: s.Account, Correction: &correction}, subject, s.last)
+	d, err := c.Decide(ctx, events.Entry{Kind: events.EntryCorrection, Account: s.Account, Correction: &correction}, subject, s.Last)
 	if err != nil {
 		return Result{}, err
 	}
