@@ -31,9 +31,11 @@ func (w *world) untilCharged(account, credits string) {
 
 func TestWhatComesInOverHTTPIsDrawnDownOnceAndDeadLettersComeBack(t *testing.T) {
 	t.Parallel()
-	w := start(t).project().rate()
+	w := start(t, func(c *gateway.Config) { c.CompileRateCard = compile }).project().rate()
+	w.ok(stream.EnsureLeases(t.Context(), w.js, 1))
 	w.call("POST", "/v1/accounts/acme/grants", `{"id":"g","amount":"10"}`).want(201)
-	w.call("PUT", "/v1/ratecards/default", "card: default\nrules:\n  - name: chat\n    match: {operation: \"POST /chat\"}\n    price: {flat: \"1.5\"}\n").want(201)
+	chatAlone := "card: default\nrules:\n  - name: chat\n    match: {operation: \"POST /chat\"}\n    price: {flat: \"1.5\"}\n"
+	w.call("PUT", "/v1/ratecards/default", chatAlone).want(201)
 
 	chat := event("id", `"c"`, "data", `{"operation":"POST /chat"}`)
 	other := event("id", `"o"`, "data", `{"operation":"GET /other"}`)
@@ -50,7 +52,8 @@ func TestWhatComesInOverHTTPIsDrawnDownOnceAndDeadLettersComeBack(t *testing.T) 
 		t.Errorf("explained %+v", explained)
 	}
 
-	w.call("PUT", "/v1/ratecards/default", "effective_from: 2026-01-01T00:00:00Z\n"+card("default", "0.25")).want(201)
+	// The chat is charged the same by the new version; what it refused is not charged yet.
+	w.call("PUT", applyRetroactively, "effective_from: 2026-01-01T00:00:00Z\n"+chatAlone+"  - {name: other, price: {flat: \"0.25\"}}\n").want(201)
 	w.call("POST", "/v1/deadletters/replay", `{"reason":"unratable"}`).want(200)
 	w.untilCharged("acme", "1.75")
 }

@@ -30,6 +30,9 @@ func repriced(t *testing.T, configure ...func(*gateway.Config)) *world {
 	w := start(t, append(configure, func(c *gateway.Config) { c.CompileRateCard = compile })...).project().rate()
 	w.ok(stream.EnsureLeases(t.Context(), w.js, 1))
 	w.call("PUT", "/v1/ratecards/default", flatCard).want(201)
+	for _, account := range []string{"acme", neighbour("acme"), "ada", "zoe"} {
+		w.call("POST", "/v1/accounts/"+account+"/grants", `{"id":"paid-`+account+`","amount":"20"}`).want(201)
+	}
 	return w
 }
 
