@@ -134,7 +134,8 @@ func (a *app) stores() (natsURL, dsn string, err error) {
 func (a *app) printReport(r *audit.Report) {
 	table(a.out,
 		[]any{"usage", fmt.Sprintf("%d events in %d messages: %d charged, %d duplicates, %d dead-lettered", r.Usage.Events, r.Usage.Messages, r.Usage.Charged, r.Usage.Duplicates, r.Usage.Rejected)},
-		[]any{"ledger", fmt.Sprintf("%d entries of %d accounts through sequence %d", r.Ledger.Entries, r.Ledger.Accounts, r.Ledger.Sequence)},
+		[]any{"ledger", fmt.Sprintf("%d entries of %d accounts through sequence %d, %d corrections of usage events among them",
+			r.Ledger.Entries, r.Ledger.Accounts, r.Ledger.Sequence, r.Ledger.Corrections)},
 		[]any{"granted", fmt.Sprintf("%s = %s remaining + %s drawn + %s expired + %s voided", r.Credits.Granted, r.Credits.Remaining, r.Credits.Drawn, r.Credits.Expired, r.Credits.Voided)},
 		[]any{"charged", fmt.Sprintf("%s = %s drawn + %s overage + %s forgiven", r.Credits.Charged, r.Credits.Drawn, r.Credits.Overage, r.Credits.Forgiven)},
 		[]any{"signals", r.Signals},

@@ -59,6 +59,8 @@ type LedgerReport struct {
 	Sequence uint64 `json:"sequence"` // at which everything was compared
 	Entries  uint64 `json:"entries"`
 	Accounts int    `json:"accounts"`
+	// Corrections of usage events are among the entries.
+	Corrections uint64 `json:"corrections,omitzero"`
 }
 
 // CreditsReport sums all accounts.

@@ -20,9 +20,10 @@ type book struct {
 	through uint64      // the last sequence folded
 	stored  []time.Time // when each message was, from sequence 1
 
-	charged map[[16]byte]charge // of each usage event, by source and id
-	spans   []tally             // by partition
-	total   tally               // of all partitions
+	charged   map[[16]byte]charge // of each usage event, by source and id
+	corrected corrections
+	spans     []tally // by partition
+	total     tally   // of all partitions
 }
 
 // charge is where a usage event stood, and the ledger message that charges it.
@@ -56,12 +57,12 @@ func eventKey(source, id string) [16]byte {
 func readLedger(ctx context.Context, c Config, r *Report) (*book, error) {
 	b := &book{
 		horizon: c.Horizon, state: ledger.New(),
-		charged: map[[16]byte]charge{}, spans: make([]tally, c.Partitions),
+		charged: map[[16]byte]charge{}, corrected: corrections{}, spans: make([]tally, c.Partitions),
 	}
-	err := stream.Each(ctx, c.Broker.Log(events.StreamLedger), stream.From{}, func(m stream.Message) error {
-		b.fold(m, r)
+	log := c.Broker.Log(events.StreamLedger)
+	err := stream.Each(ctx, log, stream.From{}, func(m stream.Message) error {
 		c.Progress("ledger", m.Sequence, m.Sequence+m.Pending)
-		return nil
+		return b.fold(ctx, log, m, r)
 	})
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func readLedger(ctx context.Context, c Config, r *Report) (*book, error) {
 	return b, nil
 }
 
-func (b *book) fold(m stream.Message, r *Report) {
+func (b *book) fold(ctx context.Context, log stream.Log, m stream.Message, r *Report) error {
 	if m.Sequence != b.through+1 {
 		r.differ("ledger", "message %d follows %d: the ledger has a gap", m.Sequence, b.through)
 	}
@@ -87,20 +88,27 @@ func (b *book) fold(m stream.Message, r *Report) {
 	}
 	if err != nil {
 		r.differ("ledger", "message %d on %s is not the ledger's: %v", m.Sequence, m.Subject, err)
-		return
+		return nil
 	}
 	debits := uint64(0)
 	for i, entry := range chunk.Entries {
 		r.Ledger.Entries++
-		b.state.Apply(ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time}, entry, nil)
-		if entry.Kind == events.EntryDebit {
+		decision, _ := b.state.Apply(ledger.Point{Sequence: m.Sequence, Index: i, Time: m.Time}, entry, nil)
+		switch entry.Kind {
+		case events.EntryDebit:
 			debits++
 			b.charge(m.Sequence, entry, r)
+		case events.EntryCorrection:
+			r.Ledger.Corrections++
+			if err := b.correct(ctx, log, place{m.Sequence, i}, entry, decision, r); err != nil {
+				return err
+			}
 		}
 	}
 	if chunk.Span != nil {
 		b.span(m, *chunk.Span, debits, r)
 	}
+	return nil
 }
 
 // charge notes a debit, which must be the only one for its usage event within

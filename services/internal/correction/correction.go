@@ -165,7 +165,7 @@ func (c Corrector) Correct(ctx context.Context, e Event, reason string, charge C
 		if err != nil {
 			return Result{}, err
 		}
-		if equal(s.Charge, now) {
+		if Equal(s.Charge, now) {
 			return s.unchanged(), nil
 		}
 		result, err := c.Put(ctx, s, now, reason)

@@ -7,13 +7,14 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// equal reports whether two charges say the same of the event: what it was, what
+// Equal reports whether two charges say the same: of which event, what it was, what
 // it costs and why. nil is no charge.
-func equal(a, b *events.Debit) bool {
+func Equal(a, b *events.Debit) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Amount == b.Amount && a.Card == b.Card && a.Version == b.Version && a.Rule == b.Rule && a.Arithmetic == b.Arithmetic &&
+	return a.Source == b.Source && a.ID == b.ID && a.Time.Equal(b.Time) && a.Position.Sequence == b.Position.Sequence &&
+		a.Position.Index == b.Position.Index && a.Position.StoredAt.Equal(b.Position.StoredAt) && a.Amount == b.Amount && a.Card == b.Card && a.Version == b.Version && a.Rule == b.Rule && a.Arithmetic == b.Arithmetic &&
 		slices.EqualFunc(a.Tiers, b.Tiers, func(x, y events.Tier) bool {
 			return x.Part == y.Part && x.Quantity == y.Quantity && x.Period.Equal(y.Period) && x.Before == y.Before && x.Amount == y.Amount
 		}) && equalData(&a.Data, &b.Data)
