@@ -191,13 +191,22 @@ func (l *leg) startCommanders(ctx context.Context, group *errgroup.Group, w *wor
 		g := &workload.Granter{Number: number, Plan: plan, Commands: min(max(l.Events/400, 50), 5000), Events: over, Gate: gate, Commander: c}
 		group.Go(func() error { return g.Run(ctx) })
 	}
+	js, err := w.connect(w.direct())
+	if err != nil {
+		return err
+	}
+	payer := &workload.Payer{Plan: plan, Events: over, Gate: gate, JetStream: js, Commander: c}
+	group.Go(func() error { return payer.Run(ctx) })
+	corrector := &workload.Corrector{
+		Plan: plan, Commands: min(max(l.Events/500, 60), 2000), Events: over, Gate: gate, JetStream: js, Commander: c,
+	}
+	group.Go(func() error { return corrector.Run(ctx) })
 	arena := &workload.Arena{Accounts: l.arenas(), History: &r.holds}
 	for number := range workload.Holders {
 		h := &workload.Holder{
 			Number: number, Plan: plan, Commands: l.holds() / workload.Holders, Events: over, Gate: gate, Arena: arena, Commander: c,
 		}
 		if number%2 == 1 {
-			var err error
 			if h.NATS, err = w.dial(natsURLOf(w.producers)); err != nil {
 				return err
 			}

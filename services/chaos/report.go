@@ -179,10 +179,10 @@ func (r *report) print(out io.Writer) {
 		fmt.Fprintf(out, "\n%s (disk: %s)\n", l.Topology, l.Disk)
 		fmt.Fprintf(out, "  events      %d sent in %d messages, %d retries; %d messages stored\n", l.Sent, l.Messages, l.Retries, a.Stored)
 		fmt.Fprintf(out, "              %d accepted, %d charged, %d duplicates, %d refused, %d dead letters\n", a.Events, a.Charged, a.Duplicates, a.Refused, a.DeadLetters)
-		fmt.Fprintf(out, "  credits     %s micro-credits charged to %d accounts; %d ticks\n", a.Charge, a.Accounts, a.Ticks)
+		fmt.Fprintf(out, "  credits     %s micro-credits charged to %d accounts; %d corrections; %d ticks\n", a.Charge, a.Accounts, a.Corrections, a.Ticks)
 		fmt.Fprintf(out, "  commands    %d given, %d answered; holds of %d requests, %d answers not heard, in an order that explains them; %d accounts not decided in time\n",
 			a.Commands, a.Answers, l.Holds.Requests, l.Holds.Unheard, len(l.Holds.Undecided))
-		fmt.Fprintf(out, "  signals     %d, of which %d exhausted, %d of budgets\n", a.Signals, a.Exhausted, a.Budgets)
+		fmt.Fprintf(out, "  signals     %d, of which %d exhausted, %d of budgets, %d requests for top-ups\n", a.Signals, a.Exhausted, a.Budgets, a.TopUps)
 		fmt.Fprintf(out, "  faults      %d:", l.FaultCount)
 		for _, kind := range slices.Sorted(maps.Keys(l.Faults)) {
 			fmt.Fprintf(out, " %d %s,", l.Faults[kind], kind)

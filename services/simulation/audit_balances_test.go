@@ -124,11 +124,11 @@ func (w *world) auditBalances(f folded) string {
 	}
 	for p := range partitions {
 		state := f.states[p]
-		if due, ok := state.NextDue(); ok && time.Since(due) > overdueMax {
-			return fmt.Sprintf("an account of partition %d is due since %s and nobody ticks", p, due)
-		}
 		for account := range state.Accounts() {
 			count++
+			if due, ok := f.books.Accounts[account].Due(); ok && time.Since(due) > overdueMax {
+				return fmt.Sprintf("%s is due since %s and nobody ticks", account, due)
+			}
 			b, _ := state.Balance(account)
 			want, err := json.Marshal(b, json.Deterministic(true))
 			if err != nil {

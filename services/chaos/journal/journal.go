@@ -79,12 +79,22 @@ type Grant struct {
 	Minutes  int64 // of its recurrence; 0 for none
 }
 
-// Command is any other command: account, plan, hold, capture, release or adjust.
+// Command is any other command: account, plan, hold, capture, release, adjust or
+// decline.
 type Command struct {
 	Kind    string
 	Account string // the plan, of kind plan
-	ID      string // of the hold or the adjustment
+	ID      string // of the hold, the adjustment or the request for a top-up
 	Amount  int64  // micro-credits
+}
+
+// Correction is a command to void an event, or to amend it: then the event is
+// taken to have been another call.
+type Correction struct {
+	ID
+	Account   string
+	Operation string // empty to void
+	A, B      int64
 }
 
 // Settings are what an account lives by from its first event on.
@@ -186,6 +196,9 @@ func encode(b []byte, record any) []byte {
 		return numbers(b, r.Amount, int64(r.Priority), r.Begins, r.Ends, r.Minutes)
 	case Command:
 		return numbers(words(append(b, 'c'), r.Kind, r.Account, r.ID), r.Amount)
+	case Correction:
+		b = numbers(append(b, 'v'), int64(r.Producer), int64(r.Number))
+		return numbers(words(b, r.Account, strconv.Quote(r.Operation)), r.A, r.B)
 	case Settings:
 		return numbers(words(append(b, 's'), r.Account, r.Plan), r.Started)
 	case Answer:

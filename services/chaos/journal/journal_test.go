@@ -19,6 +19,8 @@ func TestEveryRecordIsReadAsItWasWritten(t *testing.T) {
 		journal.Grant{Account: "a", ID: "g-1", Amount: 7, Priority: 100, Begins: 1, Ends: 2, Minutes: 3},
 		journal.Command{Kind: "hold", Account: "a", ID: "h-1", Amount: -7},
 		journal.Command{Kind: "plan", Account: "pro"},
+		journal.Correction{ID: journal.ID{Producer: 1, Number: 2}, Account: "a", Operation: "GET /x y", A: 1, B: 2},
+		journal.Correction{ID: journal.ID{Producer: 1, Number: 2}, Account: "a"},
 		journal.Settings{Account: "a", Plan: "pro", Started: 5},
 		journal.Answer{Kind: "hold", Account: "a", ID: "h-1", Status: 201, Sequence: 9, Outcome: "applied", Available: 1, Held: 2},
 		journal.Answer{Kind: "void", Account: "a", ID: "g-1", Status: 409},

@@ -117,6 +117,10 @@ func decode(line string) (any, error) {
 		record = Grant{Account: f.word(), ID: f.word(), Amount: f.int64(), Priority: f.int(), Begins: f.int64(), Ends: f.int64(), Minutes: f.int64()}
 	case "c":
 		record = Command{Kind: f.word(), Account: f.word(), ID: f.word(), Amount: f.int64()}
+	case "v":
+		c := Correction{ID: ID{f.int(), f.int()}, Account: f.word(), Operation: f.quoted()}
+		c.A, c.B = f.int64(), f.int64()
+		record = c
 	case "s":
 		record = Settings{Account: f.word(), Plan: f.word(), Started: f.int64()}
 	case "A":

@@ -72,6 +72,7 @@ func (o *Oracle) compareAnswers(r *Report) {
 		case a.Sequence == 0:
 		case !known || d.commandKey != key:
 			wrong("there stands %v", d)
+		case a.Kind == "correction" && a.Outcome == "unchanged" && d.outcome == "applied": // it names the one that stands
 		case a.Outcome != d.outcome, yes && (a.Available != d.available || a.Held != d.held):
 			wrong("it is %s, with %d available and %d held; the answer says %d and %d", d.outcome, d.available, d.held, a.Available, a.Held)
 		}

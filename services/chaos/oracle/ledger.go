@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/drawdown-credits/drawdown/services/chaos/journal"
 	"github.com/drawdown-credits/drawdown/services/chaos/oracle/books"
 )
 
@@ -22,6 +23,7 @@ type ledger struct {
 	spans      []span // by partition
 	books      *books.Books
 	counters   map[counter]int64
+	late       map[counter][]int64 // what corrections change of them, in their order
 	decisions  map[uint64]decided  // on commands, by sequence
 	short      map[commandKey]bool // holds that were refused for lack of credits
 	charges    map[string]*sum     // debits by account
@@ -29,6 +31,8 @@ type ledger struct {
 	charged    int
 	charge     *big.Int
 	ticks      int
+
+	corrections int
 }
 
 // decided is what became of a command.
@@ -51,10 +55,12 @@ type sum struct {
 }
 
 func newLedger(o *Oracle) *ledger {
-	return &ledger{
-		Oracle: o, spans: make([]span, o.config.Partitions), books: books.New(), counters: map[counter]int64{},
+	l := &ledger{
+		Oracle: o, spans: make([]span, o.config.Partitions), books: books.New(), counters: map[counter]int64{}, late: map[counter][]int64{},
 		decisions: map[uint64]decided{}, short: map[commandKey]bool{}, charges: map[string]*sum{}, operations: map[string]*sum{}, charge: new(big.Int),
 	}
+	l.books.Corrects = func(d *books.Debit) bool { return len(o.log.corrects[parseID(d.Source, d.ID)]) > 0 }
+	return l
 }
 
 func (l *ledger) take(m message) error {
@@ -96,6 +102,8 @@ func (l *ledger) entry(m message, index int, e *books.Entry) {
 		l.ticks++
 	case "rate_card":
 		return
+	case "correction":
+		l.correction(at, e)
 	default:
 		l.asked(at, e)
 	}
@@ -131,6 +139,47 @@ func (l *ledger) asked(at place, e *books.Entry) {
 	}
 }
 
+// correction compares a correction with what was asked, and notes what it changes
+// of what tiers count.
+func (l *ledger) correction(at place, entry *books.Entry) {
+	c := entry.Correction
+	id := parseID(c.Source, c.ID)
+	e := l.log.event(id)
+	if e == nil || e.Account != entry.Account {
+		l.final.add("unknown ledger entry", "LEDGER %d.%d corrects %v of %s, which does not exist", at.sequence, at.index, id, entry.Account)
+		return
+	}
+	asked := slices.ContainsFunc(l.log.corrects[id], func(asked journal.Correction) bool {
+		if asked.Operation == "" || c.Now == nil {
+			return asked.Operation == "" && c.Now == nil
+		}
+		amended := journal.Event{ID: id, Account: e.Account, Operation: asked.Operation, A: asked.A, B: asked.B, Micros: e.Micros}
+		want := priceOf(&amended, l.config.Start, nil) // of what has no tiers
+		return want.amount.Cmp(big.NewInt(int64(c.Now.Amount))) == 0 && len(c.Now.Tiers) == 0
+	})
+	if !asked {
+		l.final.add("unknown ledger entry", "LEDGER %d.%d: nobody asked for %+v of %v", at.sequence, at.index, c.Now, id)
+	}
+	l.correctTiers(entry.Account, c.Was, -1)
+	l.correctTiers(entry.Account, c.Now, 1)
+	l.corrections++
+}
+
+// correctTiers notes what a correction takes out of a counter, or puts in.
+func (l *ledger) correctTiers(account string, d *books.Debit, sign int64) {
+	if d == nil {
+		return
+	}
+	for _, t := range d.Tiers {
+		amount, err := strconv.ParseInt(t.Amount, 10, 64)
+		if err != nil {
+			l.final.add("wrong tiers", "a correction of %s counts %q", d.ID, t.Amount)
+		}
+		c := counter{account, d.Rule, t.Period.UnixMicro()}
+		l.late[c] = append(l.late[c], sign*amount)
+	}
+}
+
 // keyOf is what a command is about.
 func keyOf(e *books.Entry) commandKey {
 	key := commandKey{kind: e.Kind, account: e.Account}
@@ -147,6 +196,11 @@ func keyOf(e *books.Entry) commandKey {
 		key.id = e.Release.Hold
 	case e.Adjust != nil:
 		key.id = e.Adjust.ID
+	case e.Decline != nil:
+		key.id = e.Decline.TopUp
+	case e.Correction != nil:
+		id := parseID(e.Correction.Source, e.Correction.ID)
+		key.id = fmt.Sprintf("%d/%d", id.Producer, id.Number)
 	case e.Plan != nil:
 		key.account = e.Plan.Plan
 	}
@@ -170,7 +224,7 @@ func (l *ledger) debit(at place, entry *books.Entry) {
 		l.final.add("charged twice", "LEDGER %d.%d charges %v again", at.sequence, at.index, id)
 		return
 	}
-	want := l.price(&e.Event)
+	want := l.price(&e.Event, d)
 	work := books.Work{Project: projectOf(id), Key: fmt.Sprintf("k%d-%d", id.Producer, id.Number), Attributes: map[string]string{"region": regionOf(id)}}
 	switch {
 	case entry.Account != e.Account:
@@ -200,7 +254,7 @@ func count(sums map[string]*sum, key string, uc int64) {
 
 // compare looks for events that are not charged, and adds the spans up.
 func (l *ledger) compare(r *Report) {
-	r.Ledger, r.Charged, r.Ticks, r.Accounts, r.Charge = l.through, l.charged, l.ticks, len(l.books.Accounts), l.charge.String()
+	r.Ledger, r.Charged, r.Ticks, r.Corrections, r.Accounts, r.Charge = l.through, l.charged, l.ticks, l.corrections, len(l.books.Accounts), l.charge.String()
 	for _, events := range l.log.events {
 		for i := range events {
 			e := &events[i]

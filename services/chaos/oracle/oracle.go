@@ -92,6 +92,8 @@ type Report struct {
 	Duplicates  int          `json:"duplicates"`   // further stored copies of those
 	Refused     int          `json:"refused"`      // stored copies of events that may not be
 	DeadLetters int          `json:"dead_letters"` // of those
+	Corrections int          `json:"corrections"`
+	TopUps      int          `json:"topups"` // requested, of the signals
 	Commands    int          `json:"commands"`
 	Answers     int          `json:"answers"`
 	Accounts    int          `json:"accounts"`
@@ -245,6 +247,7 @@ type record struct {
 	posted   []journal.Post
 	asked    map[commandKey][]int64 // amounts
 	settings map[string]journal.Settings
+	corrects map[journal.ID][]journal.Correction
 	answers  []journal.Answer
 	accounts map[string]string // one string for each
 }
@@ -266,7 +269,7 @@ type expected struct {
 func readJournal(path string) (*record, error) {
 	r := &record{
 		events: map[int][]expected{}, messages: map[uint64]journal.Message{}, acks: map[uint64]uint64{},
-		asked: map[commandKey][]int64{}, settings: map[string]journal.Settings{}, accounts: map[string]string{},
+		asked: map[commandKey][]int64{}, settings: map[string]journal.Settings{}, corrects: map[journal.ID][]journal.Correction{}, accounts: map[string]string{},
 	}
 	return r, journal.Read(path, func(line any) error {
 		switch l := line.(type) {
@@ -289,6 +292,8 @@ func readJournal(path string) (*record, error) {
 			r.ask(commandKey{"void", l.Account, l.ID}, 0) // every grant may be voided
 		case journal.Command:
 			r.ask(commandKey{l.Kind, l.Account, l.ID}, l.Amount)
+		case journal.Correction:
+			r.corrects[l.ID] = append(r.corrects[l.ID], l)
 		case journal.Settings:
 			r.settings[l.Account] = l
 		case journal.Answer:

@@ -42,16 +42,30 @@ func tiersOf(d *books.Debit) (text string) {
 	return text
 }
 
-// price works out what an event costs, and counts it.
-func (l *ledger) price(e *journal.Event) charge {
+// price works out what an event that is charged d must cost, and counts it.
+// The raters hear of corrections a moment after they are in the ledger: what these
+// change of what tiers count may be known or not yet, in their order.
+func (l *ledger) price(e *journal.Event, d *books.Debit) (c charge) {
 	period := l.log.billingPeriod(e.Account, e.Micros)
-	count := func(rule, part, quantity string, units int64) charge {
-		c := counter{e.Account, rule, period}
-		before := l.counters[c]
-		l.counters[c] += units
-		return charge{part: part, quantity: quantity, period: period, before: before, counts: units}
+	var counted counter
+	for known := 0; ; known++ {
+		counted.rule = ""
+		c = priceOf(e, l.config.Start, func(rule, part, quantity string, units int64) charge {
+			counted = counter{e.Account, rule, period}
+			before := l.counters[counted]
+			for _, by := range l.late[counted][:len(l.late[counted])-known] {
+				before += by
+			}
+			return charge{part: part, quantity: quantity, period: period, before: max(0, before), counts: units}
+		})
+		if known >= len(l.late[counted]) || c.amount.Cmp(big.NewInt(int64(d.Amount))) == 0 && c.tiers() == tiersOf(d) {
+			break
+		}
 	}
-	return priceOf(e, l.config.Start, count)
+	if counted.rule != "" {
+		l.counters[counted] += c.counts
+	}
+	return c
 }
 
 // billingPeriod is the start of the minute of the account's own, or of the month,

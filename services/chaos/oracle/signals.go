@@ -76,18 +76,21 @@ func (o *Oracle) compareSignals(ctx context.Context, r *Report) error {
 }
 
 // owed looks for what an account is not told.
-func (o *Oracle) owed(r *Report, name string, b books.Balance, t *told) {
+func (o *Oracle) owed(r *Report, name string, b books.Balance, told *told) {
 	missing := func(format string, args ...any) {
-		r.Differences.add("signal missing", "%s, told %d: %s", name, t.count, fmt.Sprintf(format, args...))
+		r.Differences.add("signal missing", "%s, told %d: %s", name, told.count, fmt.Sprintf(format, args...))
 	}
 	exhausted := slices.ContainsFunc(b.Levels, func(l books.LevelBalance) bool { return l.Kind == "exhausted" && l.Reached })
-	if t.exhausted != exhausted {
-		missing("told exhausted=%t; it is %t", t.exhausted, exhausted)
+	if told.exhausted != exhausted {
+		missing("told exhausted=%t; it is %t", told.exhausted, exhausted)
 	}
 	for _, l := range b.Levels {
-		if l.Kind != "exhausted" && l.Reached && l.Since != nil && !exhausted && l.Since.After(t.last) {
+		if l.Kind != "exhausted" && l.Reached && l.Since != nil && !exhausted && l.Since.After(told.last) {
 			missing("not told %s %s, which it is since LEDGER %v", l.Kind, l.Threshold, *l.Since)
 		}
+	}
+	if t := b.TopUp; t != nil && t.State == "pending" && told.causes[books.Crossing{Kind: "topup_requested", Threshold: t.Request.Below.String()}] != *t.Since {
+		missing("not told of %s, requested at LEDGER %v", t.Request.ID, *t.Since)
 	}
 	var exceeded []string
 	for _, u := range b.Budgets {
@@ -96,8 +99,8 @@ func (o *Oracle) owed(r *Report, name string, b books.Balance, t *told) {
 		}
 	}
 	slices.Sort(exceeded)
-	if exceeded = slices.Compact(exceeded); !slices.Equal(exceeded, t.exceeded) {
-		missing("told that %v are exceeded; it is %v", t.exceeded, exceeded)
+	if exceeded = slices.Compact(exceeded); !slices.Equal(exceeded, told.exceeded) {
+		missing("told that %v are exceeded; it is %v", told.exceeded, exceeded)
 	}
 }
 
@@ -135,6 +138,8 @@ func (o *Oracle) signal(r *Report, m message, s signal, t *told) {
 	case "budget_exceeded", "budget_restored":
 		r.Budgets++
 		t.budget(s, wrong)
+	case "topup_requested":
+		r.TopUps++
 	case "low", "overage_started":
 	default:
 		wrong("unknown kind")

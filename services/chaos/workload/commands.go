@@ -88,7 +88,8 @@ var plans = map[string]string{
  "overage":"soft","overage_limit":"200","preserve_overage":true,"capture_more":true,
  "budgets":[{"scope":"project:*","limit":"60","per":"PT2M"},{"scope":"region:eu","limit":"30","per":"period"}]}`,
 	"team": `{"plan":"team","period":"PT1M","grant":{"amount":"200"},"thresholds":["10%"],"hard_stop_at":"3",
- "budgets":[{"scope":"project:*","limit":"50","per":"PT2M"},{"scope":"project:p1","limit":"20","per":"PT1M"},{"scope":"region:us","limit":"40","per":"PT1M"}]}`,
+ "budgets":[{"scope":"project:*","limit":"50","per":"PT2M"},{"scope":"project:p1","limit":"20","per":"PT1M"},{"scope":"region:us","limit":"40","per":"PT1M"}],
+ "top_up":{"below":"150","amount":"25","at_most_per_period":2,"cooldown":"5s","timeout":"15s"}}`,
 }
 
 // planOf is the plan of the nth account when a run begins; most have none.
@@ -110,7 +111,6 @@ func (c *Commander) Prepare(ctx context.Context, p Plan) {
 		c.Journal.Write(journal.Command{Kind: "plan", Account: name})
 		c.insist(ctx, journal.Answer{Kind: "plan", Account: name}, http.MethodPut, "/v1/plans/"+name, content)
 	}
-	const together = 8
 	done := make(chan struct{}, together)
 	for worker := range together {
 		go func() {

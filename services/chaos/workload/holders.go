@@ -79,7 +79,6 @@ func checked(n int) string { return "q" + strconv.Itoa(n) }
 
 // Fund grants the accounts on which holders race what they have.
 func (c *Commander) Fund(ctx context.Context, accounts int) {
-	const together = 8
 	var running sync.WaitGroup
 	for worker := range together {
 		running.Go(func() {

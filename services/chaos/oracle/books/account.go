@@ -3,6 +3,7 @@ package books
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // Account is one account.
@@ -81,35 +82,10 @@ func (a *Account) Available() int64 { return max(0, a.drawable()-a.Held()) }
 
 func (a *Account) remaining() int64 { return a.granted - a.drawn - a.expired - a.voided }
 
-// pass lets everything happen that is due, in the order of its instants and, at
-// one instant, in the order in which it stands here.
+// pass lets everything happen that is due, one by one.
 func (a *Account) pass() {
 	for a.now >= a.next {
-		at, happen := never, func(int64) {}
-		due := func(when int64, what func(int64)) {
-			if when < at {
-				at, happen = when, what
-			}
-		}
-		if len(a.open) > 0 {
-			due(a.open[0].expires, a.expireHold)
-		}
-		if g := a.first(expiry); g != nil {
-			due(expiry(g), func(int64) { a.expire(g) })
-		}
-		p := a.period
-		if p != nil && p.running {
-			due(p.end, a.endPeriod)
-		}
-		if g := a.first(recurrence); g != nil {
-			due(g.recurs, func(at int64) { a.recur(g, at) })
-		}
-		if p != nil && !p.running {
-			due(p.starts, a.startPeriod)
-		}
-		if len(a.pending) > 0 {
-			due(a.pending[0].begins, a.activate)
-		}
+		at, happen := a.upcoming()
 		if a.next = at; at <= a.now {
 			happen(at)
 			a.next = ever
@@ -117,6 +93,51 @@ func (a *Account) pass() {
 	}
 	a.endWindows()
 	a.timeOut()
+}
+
+// upcoming returns what happens next and when: what comes first and, at one
+// instant, what stands first here.
+func (a *Account) upcoming() (at int64, happen func(int64)) {
+	at = never
+	due := func(when int64, what func(int64)) {
+		if when < at {
+			at, happen = when, what
+		}
+	}
+	if len(a.open) > 0 {
+		due(a.open[0].expires, a.expireHold)
+	}
+	if g := a.first(expiry); g != nil {
+		due(expiry(g), func(int64) { a.expire(g) })
+	}
+	p := a.period
+	if p != nil && p.running {
+		due(p.end, a.endPeriod)
+	}
+	if g := a.first(recurrence); g != nil {
+		due(g.recurs, func(at int64) { a.recur(g, at) })
+	}
+	if p != nil && !p.running {
+		due(p.starts, a.startPeriod)
+	}
+	if len(a.pending) > 0 {
+		due(a.pending[0].begins, a.activate)
+	}
+	return at, happen
+}
+
+// Due is when time next changes the account; false when it never does.
+func (a *Account) Due() (time.Time, bool) {
+	at, _ := a.upcoming()
+	for _, b := range a.budgets {
+		for _, s := range b.values {
+			if b.Per != perPeriod && s.amount > 0 {
+				at = min(at, b.end)
+			}
+		}
+	}
+	at = min(at, a.topUpDue())
+	return instant(at), at != never
 }
 
 // first returns the grant, active or resting, that comes first at an instant of

@@ -56,13 +56,25 @@ func (a *Account) decline(id string) Decision {
 	return applied
 }
 
-// requestTopUp requests one, if that is due.
-func (a *Account) requestTopUp() {
+// topUpDue is when a request times out, or may be made.
+func (a *Account) topUpDue() int64 {
 	rule := a.terms.TopUp
 	began := a.granted != 0 || a.Charged != 0 || a.touched
-	if rule == nil || !began || a.asked() != nil || a.Available() >= int64(rule.Below) || max(a.cooledDown(), a.allowedAgain()) > a.now {
+	switch {
+	case a.asked() != nil:
+		return a.asked().expires
+	case rule == nil, !began, a.Available() >= int64(rule.Below):
+		return never
+	}
+	return max(a.cooledDown(), a.allowedAgain())
+}
+
+// requestTopUp requests one, if that is due.
+func (a *Account) requestTopUp() {
+	if a.asked() != nil || a.topUpDue() > a.now {
 		return
 	}
+	rule := a.terms.TopUp
 	a.requests = append(a.requests, &request{
 		id: fmt.Sprintf("topup:%s:%d", a.Name, len(a.requests)+1), rule: *rule, at: a.now, expires: a.now + wait(rule.Timeout, defaultTimeout), since: a.At,
 	})
@@ -115,6 +127,7 @@ type TopUpBalance struct {
 type TopUpRequest struct {
 	ID          string    `json:"id"`
 	Amount      Credits   `json:"amount"`
+	Below       Credits   `json:"below"`
 	RequestedAt time.Time `json:"requested_at"`
 	ExpiresAt   time.Time `json:"expires_at"`
 }
@@ -122,7 +135,7 @@ type TopUpRequest struct {
 func (a *Account) topUpBalance() *TopUpBalance {
 	if r := a.asked(); r != nil {
 		return &TopUpBalance{State: "pending", Since: since(r.since), Request: &TopUpRequest{
-			ID: r.id, Amount: r.rule.Amount, RequestedAt: instant(r.at), ExpiresAt: instant(r.expires),
+			ID: r.id, Amount: r.rule.Amount, Below: r.rule.Below, RequestedAt: instant(r.at), ExpiresAt: instant(r.expires),
 		}}
 	}
 	if a.terms.TopUp == nil {
