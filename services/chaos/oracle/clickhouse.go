@@ -43,8 +43,10 @@ func (o *Oracle) tables() []table {
 	charges, totals, balances := map[string]string{}, map[string]string{}, map[string]string{}
 	distinct := map[string]string{}
 	for name, s := range o.ledger.charges {
-		charges[name] = tabs(s.count, s.uc)
 		distinct[name] = tabs(s.count, s.uc, s.count)
+	}
+	for name, s := range o.ledger.standing {
+		charges[name] = tabs(s.count, s.uc)
 	}
 	for name, a := range o.ledger.books.Accounts {
 		b := a.Balance()

@@ -27,6 +27,7 @@ type ledger struct {
 	decisions  map[uint64]decided  // on commands, by sequence
 	short      map[commandKey]bool // holds that were refused for lack of credits
 	charges    map[string]*sum     // debits by account
+	standing   map[string]*sum     // charges as they stand now, by account
 	operations map[string]*sum     // and by operation
 	charged    int
 	charge     *big.Int
@@ -57,7 +58,7 @@ type sum struct {
 func newLedger(o *Oracle) *ledger {
 	l := &ledger{
 		Oracle: o, spans: make([]span, o.config.Partitions), books: books.New(), counters: map[counter]int64{}, late: map[counter][]int64{},
-		decisions: map[uint64]decided{}, short: map[commandKey]bool{}, charges: map[string]*sum{}, operations: map[string]*sum{}, charge: new(big.Int),
+		decisions: map[uint64]decided{}, short: map[commandKey]bool{}, charges: map[string]*sum{}, standing: map[string]*sum{}, operations: map[string]*sum{}, charge: new(big.Int),
 	}
 	l.books.Corrects = func(d *books.Debit) bool { return len(o.log.corrects[parseID(d.Source, d.ID)]) > 0 }
 	return l
@@ -110,6 +111,10 @@ func (l *ledger) entry(m message, index int, e *books.Entry) {
 	d := l.books.Apply(books.Place{Sequence: at.sequence, Index: index}, m.time, e)
 	if e.Kind == "debit" || e.Kind == "tick" {
 		return
+	}
+	if c := e.Correction; c != nil && d.Outcome == "applied" {
+		l.stand(e.Account, c.Was, -1)
+		l.stand(e.Account, c.Now, 1)
 	}
 	known := decided{commandKey: keyOf(e), outcome: cmp.Or(d.Code, d.Outcome)}
 	if a := l.books.Accounts[e.Account]; a != nil {
@@ -218,8 +223,8 @@ func (l *ledger) debit(at place, entry *books.Entry) {
 	}
 	l.charged++
 	l.charge.Add(l.charge, big.NewInt(amount))
-	count(l.operations, e.Operation, amount)
-	count(l.charges, entry.Account, amount)
+	count(l.charges, entry.Account, 1, amount)
+	l.stand(entry.Account, d, 1)
 	if e.debits++; e.debits > 1 {
 		l.final.add("charged twice", "LEDGER %d.%d charges %v again", at.sequence, at.index, id)
 		return
@@ -233,7 +238,7 @@ func (l *ledger) debit(at place, entry *books.Entry) {
 		l.final.add("wrong amount", "LEDGER %d.%d charges %d for %v (%s, %d, %d); expected %s", at.sequence, at.index, amount, id, e.Operation, e.A, e.B, want.amount)
 	case want.tiers() != tiersOf(d):
 		l.final.add("wrong tiers", "LEDGER %d.%d counts %q for %v; expected %q", at.sequence, at.index, tiersOf(d), id, want.tiers())
-	case d.Data.Project != work.Project || d.Data.Key != work.Key || !maps.Equal(d.Data.Attributes, work.Attributes):
+	case d.Data.Operation != e.Operation || d.Data.Project != work.Project || d.Data.Key != work.Key || !maps.Equal(d.Data.Attributes, work.Attributes):
 		l.final.add("wrong scopes", "LEDGER %d.%d charges %v for %v; expected %v", at.sequence, at.index, id, d.Data, work)
 	case d.Time.UnixMicro() != e.Micros:
 		l.final.add("wrong copy charged", "LEDGER %d.%d charges %v as of %s; the first copy is of %s", at.sequence, at.index, id, d.Time, time.UnixMicro(e.Micros).UTC())
@@ -242,13 +247,21 @@ func (l *ledger) debit(at place, entry *books.Entry) {
 	}
 }
 
-func count(sums map[string]*sum, key string, uc int64) {
+// stand notes that a charge stands, or not any more.
+func (l *ledger) stand(account string, d *books.Debit, calls int64) {
+	if d != nil {
+		count(l.standing, account, calls, calls*int64(d.Amount))
+		count(l.operations, d.Data.Operation, calls, calls*int64(d.Amount))
+	}
+}
+
+func count(sums map[string]*sum, key string, calls, uc int64) {
 	s := sums[key]
 	if s == nil {
 		s = &sum{}
 		sums[key] = s
 	}
-	s.count++
+	s.count += calls
 	s.uc += uc
 }
 

@@ -67,8 +67,10 @@ type Tier struct {
 	Amount   string    `json:"amount"`
 }
 
-// Work is what budgets look at.
+// Work is what was done, or is to be done: what budgets look at, and what usage is
+// summed up by.
 type Work struct {
+	Operation  string            `json:"operation"` // of usage
 	Project    string            `json:"project"`
 	Key        string            `json:"key"`
 	Attributes map[string]string `json:"attributes"`
