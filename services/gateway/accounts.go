@@ -58,7 +58,7 @@ type AccountPage struct {
 
 func (g *Gateway) accountRoutes() {
 	register(g, huma.Operation{
-		OperationID: "put-account", Method: http.MethodPut, Path: "/v1/accounts/{id}", Tags: []string{"Accounts"},
+		OperationID: "put-account", Errors: []int{http.StatusNotFound, http.StatusGatewayTimeout}, Method: http.MethodPut, Path: "/v1/accounts/{id}", Tags: []string{"Accounts"},
 		Summary:     "Set an account",
 		Description: "Its plan, its start, and its own terms over the plan's, in YAML or JSON. It replaces everything that was set before: what is not given goes, the plan with its credits included. Another plan begins now, now_prorated or at period_end, as change says; until then it is in next.",
 		RequestBody: g.body(map[string]any{"application/json": events.Account{}, "application/yaml": events.Account{}}),

@@ -28,7 +28,7 @@ type AdjustDecision struct {
 
 func (g *Gateway) adjustmentRoutes() {
 	register(g, huma.Operation{
-		OperationID: "adjust-account", Method: http.MethodPost, Path: "/v1/accounts/{id}/adjustments", DefaultStatus: http.StatusCreated, Tags: []string{"Accounts"},
+		OperationID: "adjust-account", Errors: addErrors, Method: http.MethodPost, Path: "/v1/accounts/{id}/adjustments", DefaultStatus: http.StatusCreated, Tags: []string{"Accounts"},
 		Summary: "Correct an account by hand",
 		Description: "An amount above 0 grants credits, one below 0 charges them. Idempotent by id: 201 the first time, 200 for the same again, " +
 			"409 when the id names another adjustment of the account.",

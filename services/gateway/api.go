@@ -61,6 +61,10 @@ func register[I, O any](g *Gateway, op huma.Operation, handle func(context.Conte
 	if strings.HasPrefix(op.Path, "/v1/") {
 		op.Security = []map[string][]string{{"apiKey": {}}}
 	}
+	op.Errors = errorsOf(op)
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
 	var content map[string]*huma.MediaType
 	if op.RequestBody != nil {
 		content = op.RequestBody.Content
@@ -78,7 +82,34 @@ func register[I, O any](g *Gateway, op huma.Operation, handle func(context.Conte
 	if op.RequestBody != nil {
 		op.RequestBody.Content = content // instead of the raw bytes it was registered with
 	}
+	if created := op.Responses["201"]; created != nil { // see createdStatus
+		created.Description = "Done."
+		op.Responses["200"] = &huma.Response{Description: "The same was done before: unchanged.", Content: created.Content}
+	}
 }
+
+// errorsOf lists the statuses of the problems that an operation answers with:
+// its own, and those of all that are like it.
+func errorsOf(op huma.Operation) []int {
+	if !strings.HasPrefix(op.Path, "/v1/") {
+		return nil
+	}
+	all := append([]int{http.StatusUnauthorized, http.StatusServiceUnavailable}, op.Errors...)
+	if op.RequestBody != nil {
+		all = append(all, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	if op.Method == http.MethodGet && strings.Contains(op.Path, "{") {
+		all = append(all, http.StatusNotFound)
+	}
+	return all
+}
+
+// Problems of commands that the ledger's fold decides, besides 422, which every
+// operation with input has.
+var (
+	addErrors = []int{http.StatusConflict, http.StatusGatewayTimeout}                      // of what creates something
+	endErrors = []int{http.StatusNotFound, http.StatusConflict, http.StatusGatewayTimeout} // of what is about something there
+)
 
 // body documents a request body: a type per content type.
 func (g *Gateway) body(types map[string]any) *huma.RequestBody {
@@ -86,7 +117,11 @@ func (g *Gateway) body(types map[string]any) *huma.RequestBody {
 	content := make(map[string]*huma.MediaType, len(types))
 	for contentType, value := range types {
 		t := reflect.TypeOf(value)
-		content[contentType] = &huma.MediaType{Schema: registry.Schema(t, true, t.Name())}
+		schema := registry.Schema(t, true, t.Name())
+		content[contentType] = &huma.MediaType{Schema: schema}
+		if len(types) == 1 { // a type of requests alone
+			registry.SchemaFromRef(schema.Ref).AdditionalProperties = false
+		}
 	}
 	return &huma.RequestBody{Required: true, Content: content}
 }

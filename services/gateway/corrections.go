@@ -62,14 +62,14 @@ type CorrectedCharge struct {
 
 func (g *Gateway) correctionRoutes() {
 	register(g, huma.Operation{
-		OperationID: "void-event", Method: http.MethodPost, Path: routeVoid, Tags: []string{"Corrections"},
+		OperationID: "void-event", Errors: endErrors, Method: http.MethodPost, Path: routeVoid, Tags: []string{"Corrections"},
 		Summary: "Take back what a usage event was charged",
 		Description: "By a new entry of the ledger; the grants it drew have their credits again, unless they ended since. The same again is unchanged. " +
 			"404 when no such event was ever seen, 409 when it was not charged.",
 		RequestBody: g.body(map[string]any{"application/json": VoidEvent{}}),
 	}, g.voidEvent)
 	register(g, huma.Operation{
-		OperationID: "amend-event", Method: http.MethodPost, Path: routeAmend, Tags: []string{"Corrections"},
+		OperationID: "amend-event", Errors: endErrors, Method: http.MethodPost, Path: routeAmend, Tags: []string{"Corrections"},
 		Summary: "Charge a usage event anew, with other data",
 		Description: "By the rate card in force when it happened, by the account's plan and billing period, and by a new entry of the ledger. A lower charge gives the difference back to the grants that were drawn last, as by a void; a higher one draws it. " +
 			"An event that is void is charged again. The same again is unchanged. 422 when no price fits the data; nothing is written then.",

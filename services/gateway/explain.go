@@ -24,7 +24,7 @@ type explainOutput struct {
 
 func (g *Gateway) explainRoutes() {
 	register(g, huma.Operation{
-		OperationID: "explain", Method: http.MethodGet, Path: routeExplain, Tags: []string{"History"},
+		OperationID: "explain", Errors: []int{http.StatusNotFound}, Method: http.MethodGet, Path: routeExplain, Tags: []string{"History"},
 		Summary: "Say what became of one usage event, and why",
 		Description: "What it cost, by which rule and arithmetic, from which grants and with what left; or why it was refused and how to send it again; or that it waits to be rated. " +
 			"A charge is told as the ledger has it, also one that ClickHouse does not hold yet.",

@@ -60,7 +60,7 @@ type voidBody struct {
 
 func (g *Gateway) grantRoutes() {
 	register(g, huma.Operation{
-		OperationID: "add-grant", Method: http.MethodPost, Path: "/v1/accounts/{id}/grants", DefaultStatus: http.StatusCreated, Tags: []string{"Grants"},
+		OperationID: "add-grant", Errors: addErrors, Method: http.MethodPost, Path: "/v1/accounts/{id}/grants", DefaultStatus: http.StatusCreated, Tags: []string{"Grants"},
 		Summary:     "Grant credits",
 		Description: "Idempotent by the grant's id: 201 the first time, 200 for the same again, 409 when the id names another grant of the account.",
 		RequestBody: g.body(map[string]any{"application/json": events.Grant{}}),
@@ -70,7 +70,7 @@ func (g *Gateway) grantRoutes() {
 		Summary: "List an account's open grants, in the order they are drawn",
 	}, g.listGrants)
 	register(g, huma.Operation{
-		OperationID: "void-grant", Method: http.MethodPost, Path: "/v1/grants/{grant}/void", Tags: []string{"Grants"},
+		OperationID: "void-grant", Errors: endErrors, Method: http.MethodPost, Path: "/v1/grants/{grant}/void", Tags: []string{"Grants"},
 		Summary:     "Void a grant",
 		Description: "What remains of it goes, its history stays. 409 when it is void or spent already.",
 		RequestBody: g.body(map[string]any{"application/json": voidBody{}}),

@@ -57,7 +57,7 @@ type Holds struct {
 
 func (g *Gateway) holdRoutes() {
 	register(g, huma.Operation{
-		OperationID: "place-hold", Method: http.MethodPost, Path: "/v1/accounts/{id}/holds", DefaultStatus: http.StatusCreated, Tags: []string{"Holds"},
+		OperationID: "place-hold", Errors: []int{http.StatusPaymentRequired, http.StatusConflict, http.StatusGatewayTimeout}, Method: http.MethodPost, Path: "/v1/accounts/{id}/holds", DefaultStatus: http.StatusCreated, Tags: []string{"Holds"},
 		Summary: "Reserve credits before work",
 		Description: "Idempotent by the hold's id: 201 the first time, 200 for the same again, 409 when the id names another hold of the account. " +
 			"402 when it does not fit: the problem says what there is, and in which scope.",
@@ -68,13 +68,13 @@ func (g *Gateway) holdRoutes() {
 		Summary: "List an account's open holds, soonest to expire first",
 	}, g.listHolds)
 	register(g, huma.Operation{
-		OperationID: "capture-hold", Method: http.MethodPost, Path: "/v1/holds/{hold}/capture", Tags: []string{"Holds"},
+		OperationID: "capture-hold", Errors: endErrors, Method: http.MethodPost, Path: "/v1/holds/{hold}/capture", Tags: []string{"Holds"},
 		Summary:     "Charge for work that a hold was placed for",
 		Description: "Any part of it; the rest is available again. The same again is unchanged; 409 when the hold has ended in another way.",
 		RequestBody: g.body(map[string]any{"application/json": captureBody{}}),
 	}, g.captureHold)
 	register(g, huma.Operation{
-		OperationID: "release-hold", Method: http.MethodPost, Path: "/v1/holds/{hold}/release", Tags: []string{"Holds"},
+		OperationID: "release-hold", Errors: endErrors, Method: http.MethodPost, Path: "/v1/holds/{hold}/release", Tags: []string{"Holds"},
 		Summary:     "End a hold without a charge",
 		Description: "The same again is unchanged; 409 when the hold has ended in another way.",
 		RequestBody: g.body(map[string]any{"application/json": releaseBody{}}),

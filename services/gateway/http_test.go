@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -231,6 +232,50 @@ func TestTheOpenAPIDocumentListsEveryCall(t *testing.T) {
 	}
 	if strings.Contains(page, "<script") || strings.Contains(page, "//") && strings.Contains(page, "src=") {
 		t.Error("the page of calls loads something from elsewhere")
+	}
+}
+
+func TestTheOpenAPIDocumentListsWhatCallsAnswerAndRefuse(t *testing.T) {
+	t.Parallel()
+	document := decode[struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct{ Content map[string]json.RawMessage }
+		}
+		Components struct {
+			Schemas map[string]struct{ AdditionalProperties any }
+		}
+	}](start(t).call("GET", "/openapi.json", "").want(200))
+	for call, want := range map[string]string{
+		"get /v1/plans":                      "200 401 500 503",
+		"get /v1/accounts/{id}/balance":      "200 401 404 422 500 503",
+		"put /v1/accounts/{id}":              "200 400 401 404 408 413 415 422 500 503 504",
+		"put /v1/ratecards/{card}":           "200 201 400 401 408 409 413 415 422 500 503 504",
+		"post /v1/accounts/{id}/grants":      "200 201 400 401 408 409 413 415 422 500 503 504",
+		"post /v1/accounts/{id}/adjustments": "200 201 400 401 408 409 413 415 422 500 503 504",
+		"post /v1/accounts/{id}/holds":       "200 201 400 401 402 408 409 413 415 422 500 503 504",
+		"post /v1/holds/{hold}/capture":      "200 400 401 404 408 409 413 415 422 500 503 504",
+		"post /v1/void":                      "200 400 401 404 408 409 413 415 422 500 503 504",
+	} {
+		method, path, _ := strings.Cut(call, " ")
+		responses := document.Paths[path][method].Responses
+		statuses := slices.Sorted(maps.Keys(responses))
+		if got := strings.Join(statuses, " "); got != want {
+			t.Errorf("%s answers %s; want %s", call, got, want)
+		}
+		for _, status := range statuses {
+			contentType := "application/problem+json"
+			if status[0] == '2' {
+				contentType = "application/json"
+			}
+			if len(responses[status].Content[contentType]) == 0 {
+				t.Errorf("%s %s has no %s", call, status, contentType)
+			}
+		}
+	}
+	for _, strict := range []string{"Grant", "Hold", "Adjustment", "CaptureBody", "VoidBody", "AmendEvent"} {
+		if more := document.Components.Schemas[strict].AdditionalProperties; more != false {
+			t.Errorf("%s takes unknown fields: %v", strict, more)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ type Plans struct {
 
 func (g *Gateway) planRoutes() {
 	register(g, huma.Operation{
-		OperationID: "put-plan", Method: http.MethodPut, Path: "/v1/plans/{plan}", Tags: []string{"Plans"},
+		OperationID: "put-plan", Errors: []int{http.StatusGatewayTimeout}, Method: http.MethodPut, Path: "/v1/plans/{plan}", Tags: []string{"Plans"},
 		Summary:     "Set a plan",
 		Description: "In YAML or JSON. Accounts on the plan follow it from their next period.",
 		RequestBody: g.body(map[string]any{"application/json": events.Plan{}, "application/yaml": events.Plan{}}),

@@ -71,7 +71,7 @@ type CardSummaries struct {
 
 func (g *Gateway) rateCardRoutes() {
 	register(g, huma.Operation{
-		OperationID: "put-ratecard", Method: http.MethodPut, Path: routeCard, Tags: []string{"Rate cards"},
+		OperationID: "put-ratecard", DefaultStatus: http.StatusCreated, Errors: addErrors, Method: http.MethodPut, Path: routeCard, Tags: []string{"Rate cards"},
 		Summary: "Apply a rate card",
 		Description: "In YAML or JSON. 201 with a new version, 200 when its latest version says the same already, 422 when one of its examples is wrong. " +
 			"409 when events that happened since it is to be in force were charged by another version, unless it is applied retroactively: then each whose charge differs is amended. " +

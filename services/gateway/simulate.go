@@ -45,7 +45,7 @@ type simulateOutput struct {
 
 func (g *Gateway) simulateRoutes() {
 	register(g, huma.Operation{
-		OperationID: "simulate-ratecard", Method: http.MethodPost, Path: routeSimulate, Tags: []string{"Rate cards"},
+		OperationID: "simulate-ratecard", Errors: []int{http.StatusNotFound}, Method: http.MethodPost, Path: routeSimulate, Tags: []string{"Rate cards"},
 		Summary: "Say what past usage would have cost by another rate card",
 		Description: "In YAML or JSON. Nothing is written. By account and operation: what was charged, what would be, and the difference; who gains and loses most; " +
 			"and which events the card would refuse. From ClickHouse, or from the ledger when there is none or it does not answer. Void events are left out, and amended ones count as amended. With the header Drawdown-Progress, interim answers (102) say how far it is.",

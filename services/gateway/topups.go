@@ -33,7 +33,7 @@ type TopUpDecision struct {
 
 func (g *Gateway) topUpRoutes() {
 	register(g, huma.Operation{
-		OperationID: "decline-top-up", Method: http.MethodPost, Path: "/v1/accounts/{id}/topups/{topup}/decline", Tags: []string{"Top-ups"},
+		OperationID: "decline-top-up", Errors: endErrors, Method: http.MethodPost, Path: "/v1/accounts/{id}/topups/{topup}/decline", Tags: []string{"Top-ups"},
 		Summary: "End a request for a top-up without a payment",
 		Description: "The same again is unchanged; 409 when a grant answered it or it has expired. " +
 			"The next is requested when the account is still low once the cooldown, which began with the request, is over.",
