@@ -165,6 +165,7 @@ const (
 	RefusedOverflow    = "overflow"     // a total of the account would overflow
 
 	RefusedInsufficient = "insufficient" // a hold of more than is available, or than a budget has room for
+	RefusedTooMany      = "too_many"     // a hold beside as many open ones as an account may have
 	RefusedCaptured     = "captured"     // the hold is captured
 	RefusedReleased     = "released"     // the hold is released
 	RefusedExpired      = "expired"      // the hold, or the request for a top-up, has expired

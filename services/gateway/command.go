@@ -111,7 +111,7 @@ func refusal(d events.Decision) *Problem {
 	switch d.Code {
 	case events.RefusedInsufficient:
 		return insufficient(d)
-	case events.RefusedConflict, events.RefusedAlreadyVoid, events.RefusedSpent,
+	case events.RefusedConflict, events.RefusedAlreadyVoid, events.RefusedSpent, events.RefusedTooMany,
 		events.RefusedCaptured, events.RefusedReleased, events.RefusedExpired, events.RefusedAnswered:
 		status = http.StatusConflict
 	case events.RefusedNotFound:

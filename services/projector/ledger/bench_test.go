@@ -183,3 +183,31 @@ func BenchmarkBudgets(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEndedHolds measures what is kept of holds that were captured.
+func BenchmarkEndedHolds(b *testing.B) {
+	const holds = 1_000_000
+	for b.Loop() {
+		before := heapBytes()
+		fold := newBench()
+		fold.apply(grant("ada", "g", events.MaxCredits))
+		for i := range holds {
+			id := fmt.Sprintf("hold_%012d", i)
+			fold.apply(events.Entry{Kind: events.EntryHold, Account: "ada", Hold: &events.Hold{ID: id, Amount: 100}})
+			fold.apply(events.Entry{Kind: events.EntryCapture, Account: "ada", Capture: &events.Capture{Hold: id, Amount: 60}})
+		}
+		b.ReportMetric(float64(heapBytes()-before)/holds, "B/hold")
+		var size counter
+		if err := fold.state.Encode(&size); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(size)/holds, "encodedB/hold")
+	}
+}
+
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}

@@ -14,7 +14,7 @@ import (
 
 // encodingVersion is of what Encode writes. Whatever changes that, the digests
 // of grants included, raises it: a state of another version is folded anew.
-const encodingVersion = 7
+const encodingVersion = 8
 
 // Bits of an account's first number.
 const (

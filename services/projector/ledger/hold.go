@@ -9,21 +9,20 @@ import (
 	"github.com/drawdown-credits/drawdown/events"
 )
 
-// holdMemory is how long after its expiry a hold that ended is remembered, so
-// that commands about it that are repeated get the same answer.
-const holdMemory = micros(24 * time.Hour / time.Microsecond)
+// openHoldsMax bounds the open holds of an account.
+const openHoldsMax = 10_000
 
 // hold is a reservation, or what is remembered of one that ended.
 type hold struct {
 	id       string
 	amount   events.Credits
 	expires  micros
-	order    uint64 // among the account's holds
+	order    uint64 // among the account's holds; 0 once it ended, as the rest here
 	content  digest
 	state    events.HoldState
 	captured events.Credits // what its capture charged
-	scopes   scopes         // of the work; empty once it ended
-	index    int32          // in holds.open, or in holds.ended
+	scopes   scopes         // of the work
+	index    int32          // in holds.open
 }
 
 // scopes are what budgets match: those of a usage event or of a hold.
@@ -34,15 +33,14 @@ type scopes struct {
 
 // holds are those of one account. The methods of nil are those of none.
 type holds struct {
-	byID   map[string]*hold
+	byID   map[string]*hold // the open ones
 	open   queue[*hold, byHoldExpiry]
-	ended  queue[*hold, byHoldExpiry]
+	ended  endedHolds
 	held   events.Credits // the sum of the open ones
 	placed uint64         // ever
-	last   micros         // when the last of ended expires
 }
 
-// byHoldExpiry is the order in which holds expire, and are forgotten.
+// byHoldExpiry is the order in which holds expire.
 type byHoldExpiry struct{}
 
 func (byHoldExpiry) before(a, b *hold) bool {
@@ -70,26 +68,6 @@ func (h *holds) due() micros {
 	return h.open[0].expires
 }
 
-// forgotten is when nothing will be remembered any more of the holds that
-// ended: one look then is enough.
-func (h *holds) forgotten() micros {
-	if h == nil || len(h.ended) == 0 {
-		return never
-	}
-	return h.last + holdMemory
-}
-
-// forget drops the holds that ended long enough before now.
-func (h *holds) forget(now micros) {
-	if h == nil {
-		return
-	}
-	for len(h.ended) > 0 && h.ended[0].expires+holdMemory <= now {
-		delete(h.byID, h.ended[0].id)
-		h.ended.remove(0)
-	}
-}
-
 // add takes in a hold that is open.
 func (h *holds) add(one *hold) {
 	h.byID[one.id] = one
@@ -100,18 +78,10 @@ func (h *holds) add(one *hold) {
 // end ends an open hold.
 func (h *holds) end(one *hold, state events.HoldState) {
 	h.open.remove(int(one.index))
+	delete(h.byID, one.id)
 	h.held -= one.amount
 	one.state, one.scopes = state, scopes{}
-	h.remember(one)
-}
-
-// remember takes in a hold that ended.
-func (h *holds) remember(one *hold) {
-	h.byID[one.id] = one
-	if len(h.ended) == 0 || one.expires > h.last {
-		h.last = one.expires
-	}
-	h.ended.push(one)
+	h.ended.remember(one)
 }
 
 // list returns the first open holds, and how many more there are.
@@ -149,11 +119,14 @@ func (x *step) hold(content *events.Hold) events.Decision {
 		return refuse(events.RefusedInvalid, err.Error())
 	}
 	sum := holdDigest(content)
-	if known := a.holds.find(content.ID); known != nil {
-		if known.content == sum {
+	if known := x.find(content.ID); known != nil {
+		if known.asks(sum) {
 			return known.about(unchanged)
 		}
 		return refuse(events.RefusedConflict, "a hold with this id was placed with other content")
+	}
+	if a.holds != nil && len(a.holds.open) >= openHoldsMax {
+		return refuse(events.RefusedTooMany, "the account has 10000 open holds; expected some of them to be captured, released or to expire first")
 	}
 	if short := x.shortage(content); short != nil {
 		d := refuse(events.RefusedInsufficient, "the hold needs "+short.Required.String()+" credits, and "+short.Scope+" has "+short.Available.String())
@@ -200,7 +173,7 @@ func (x *step) capture(content *events.Capture) events.Decision {
 	if err := content.Validate(); err != nil {
 		return refuse(events.RefusedInvalid, err.Error())
 	}
-	h := a.holds.find(content.Hold)
+	h := x.find(content.Hold)
 	switch {
 	case h == nil:
 		return refuse(events.RefusedNotFound, noSuchHold)
@@ -232,7 +205,7 @@ func (x *step) release(content *events.Release) events.Decision {
 	if err := content.Validate(); err != nil {
 		return refuse(events.RefusedInvalid, err.Error())
 	}
-	h := x.account.holds.find(content.Hold)
+	h := x.find(content.Hold)
 	switch {
 	case h == nil:
 		return refuse(events.RefusedNotFound, noSuchHold)
@@ -263,14 +236,18 @@ func (x *step) endHold(kind PostingKind, h *hold, state events.HoldState, at mic
 	x.end(p)
 }
 
-const noSuchHold = "the account has no hold with this id, or it ended more than 24 hours ago"
+const noSuchHold = "the account has no hold with this id, or it ended more than an hour ago"
 
-// find returns a hold by its id, or nil.
-func (h *holds) find(id string) *hold {
+// find returns a hold by its id, or nil when there is none or it is forgotten.
+func (x *step) find(id string) *hold {
+	h := x.account.holds
 	if h == nil {
 		return nil
 	}
-	return h.byID[id]
+	if one := h.byID[id]; one != nil {
+		return one
+	}
+	return h.ended.find(id, x.now)
 }
 
 // ended refuses a command about a hold that ended in another way.

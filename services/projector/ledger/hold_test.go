@@ -77,7 +77,7 @@ func apply(state *ledger.State, p ledger.Point, e events.Entry) []ledger.Posting
 	return postings
 }
 
-func TestAnAccountRemembersHoldsForADayOnly(t *testing.T) {
+func TestAnAccountRemembersHoldsForAnHourOnly(t *testing.T) {
 	fold := newBench()
 	fold.apply(grant("ada", "g", 10*events.Credit))
 	before := len(encoded(t, fold.state))
@@ -90,7 +90,7 @@ func TestAnAccountRemembersHoldsForADayOnly(t *testing.T) {
 		t.Fatalf("%d bytes with 1000 holds that ended, %d without", size, before)
 	}
 	next, ok := fold.state.NextDue()
-	if want := fold.point.Time.Add(-time.Microsecond + time.Minute + 24*time.Hour); !ok || !next.Equal(want) {
+	if want := fold.point.Time.Add(-time.Microsecond + time.Minute + time.Hour); !ok || !next.Equal(want) {
 		t.Fatalf("due at %v, %t; want %v, when the last hold may be forgotten", next, ok, want)
 	}
 	fold.point.Time = next.Add(-time.Microsecond)
@@ -100,5 +100,33 @@ func TestAnAccountRemembersHoldsForADayOnly(t *testing.T) {
 	}
 	if next, ok := fold.state.NextDue(); ok {
 		t.Fatalf("still due at %v", next)
+	}
+}
+
+// TestAnAccountHasOnlySoManyOpenHolds also shows that the end of one makes room.
+func TestAnAccountHasOnlySoManyOpenHolds(t *testing.T) {
+	const most = 10_000
+	fold := newBench()
+	fold.apply(grant("ada", "g", events.MaxCredits))
+	place := func(id string) string {
+		fold.point.Sequence++
+		e := events.Entry{Kind: events.EntryHold, Account: "ada", Hold: &events.Hold{ID: id, Amount: 1}}
+		d, _ := fold.state.Apply(fold.point, e, nil)
+		return string(d.Outcome) + d.Code
+	}
+	for i := range most {
+		if got := place(fmt.Sprint("h", i)); got != "applied" {
+			t.Fatalf("hold %d: %s", i, got)
+		}
+	}
+	if got := place("more"); got != "refusedtoo_many" {
+		t.Errorf("one more: %s", got)
+	}
+	if got := place("h7"); got != "unchanged" {
+		t.Errorf("one of them again: %s", got)
+	}
+	fold.apply(events.Entry{Kind: events.EntryRelease, Account: "ada", Release: &events.Release{Hold: "h7"}})
+	if got := place("more"); got != "applied" {
+		t.Errorf("one more when one has ended: %s", got)
 	}
 }

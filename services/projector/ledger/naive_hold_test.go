@@ -19,7 +19,7 @@ type naiveHold struct {
 // known returns the hold of that id, unless it is forgotten.
 func (a *naiveAccount) known(id string) *naiveHold {
 	for _, h := range a.holds {
-		if h.ID == id && (h.State == events.HoldOpen || h.ExpiresAt.Add(24*time.Hour).After(a.now)) {
+		if h.ID == id && (h.State == events.HoldOpen || h.ExpiresAt.Add(time.Hour).After(a.now)) {
 			return h
 		}
 	}

@@ -24,7 +24,7 @@ const (
 
 // hold places a hold, if there is room for it.
 func (a *Account) hold(c *Reserve) Decision {
-	if known := a.holds[c.ID]; known != nil {
+	if known := a.remembered(c.ID); known != nil {
 		if known.content.Amount == c.Amount && life(&known.content) == life(c) && same(known.content.Work, c.Work) {
 			return unchanged
 		}
@@ -41,6 +41,14 @@ func (a *Account) hold(c *Reserve) Decision {
 	return applied
 }
 
+// remembered is the hold of that id, unless it expired, or would have, an hour ago.
+func (a *Account) remembered(id string) *Hold {
+	if h := a.holds[id]; h != nil && (h.State == hold || h.expires+time.Hour.Microseconds() > a.now) {
+		return h
+	}
+	return nil
+}
+
 // life is how long a hold reserves, in microseconds.
 func life(c *Reserve) int64 {
 	d, err := time.ParseDuration(c.ExpiresIn)
@@ -52,7 +60,7 @@ func life(c *Reserve) int64 {
 
 // capture charges for a hold.
 func (a *Account) capture(c *Capture) Decision {
-	h := a.holds[c.Hold]
+	h := a.remembered(c.Hold)
 	more := a.terms.CaptureMore != nil && *a.terms.CaptureMore
 	switch {
 	case h == nil:
@@ -73,7 +81,7 @@ func (a *Account) capture(c *Capture) Decision {
 }
 
 func (a *Account) release(id string) Decision {
-	h := a.holds[id]
+	h := a.remembered(id)
 	switch {
 	case h == nil:
 		return refused("not_found")
