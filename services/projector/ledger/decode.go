@@ -210,6 +210,10 @@ func (d *stateDecoder) finish(a *account, due micros) {
 		return
 	}
 	a.rebase()
+	d.timely(a, due)
+	if d.err != nil {
+		return
+	}
 	d.state.accounts[a.id] = a
 	d.state.named = append(d.state.named, a)
 	d.state.schedule(a, due)
