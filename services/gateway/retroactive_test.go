@@ -110,6 +110,7 @@ func TestACardIsAppliedToPastUsage(t *testing.T) {
 	if again.Version != 2 || again.Retroactive.Amended != 0 || len(w.corrections()) != corrections {
 		t.Errorf("applied again: %+v; %d corrections, want %d", again.Retroactive, len(w.corrections()), corrections)
 	}
+	w.call("PUT", "/v1/ratecards/default", searchCard).want(200) // which is the latest version already
 	w.search("acme", "next", time.Minute)
 	w.search(bob, "next-b", time.Minute)
 	w.untilCharged("acme", "24")
