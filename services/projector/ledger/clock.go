@@ -63,3 +63,6 @@ func (c *clock) advance(p Point) (micros, bool) {
 	c.now = max(c.now, microsOf(p.Time))
 	return c.now, true
 }
+
+// timeText is m as a refusal tells it.
+func timeText(m micros) string { return m.time().Format(time.RFC3339Nano) }

@@ -57,7 +57,7 @@ func (x *step) grant(content *events.Grant) events.Decision {
 		if f.content == sum {
 			return unchanged
 		}
-		return refuse(events.RefusedConflict, "a grant with this id was issued with other content")
+		return refuse(events.RefusedConflict, "the account has another grant "+content.ID+", with other content: give this one an id of its own")
 	}
 	g := &grant{
 		id: content.ID, amount: content.Amount, effective: x.now, expires: never,
@@ -70,7 +70,7 @@ func (x *step) grant(content *events.Grant) events.Decision {
 		g.expires = microsOf(content.ExpiresAt)
 	}
 	if g.expires <= x.now {
-		return refuse(events.RefusedInvalid, "expires_at has passed")
+		return refuse(events.RefusedInvalid, "expires_at: "+timeText(g.expires)+" has passed")
 	}
 	if _, err := a.granted.Add(g.amount); err != nil {
 		return refuse(events.RefusedOverflow, "all that was ever granted would overflow")
@@ -113,11 +113,11 @@ func (x *step) void(v *events.Void) events.Decision {
 	f, ok := x.state.known[grantKey(x.account.id, v.Grant)]
 	switch {
 	case !ok, f.open == nil && f.how == charged:
-		return refuse(events.RefusedNotFound, "the account has no grant with this id")
+		return refuse(events.RefusedNotFound, "the account has no grant "+v.Grant)
 	case f.open == nil && f.how == voided:
-		return refuse(events.RefusedAlreadyVoid, "the grant is void")
+		return refuse(events.RefusedAlreadyVoid, "the grant "+v.Grant+" is void already")
 	case f.open == nil:
-		return refuse(events.RefusedSpent, "nothing of the grant remains")
+		return refuse(events.RefusedSpent, "nothing of the grant "+v.Grant+" remains")
 	case f.open.effective > x.now:
 		return refuse(events.RefusedInvalid, "the grant has not taken effect yet")
 	}

@@ -123,7 +123,7 @@ func (x *step) hold(content *events.Hold) events.Decision {
 		if known.asks(sum) {
 			return known.about(unchanged)
 		}
-		return refuse(events.RefusedConflict, "a hold with this id was placed with other content")
+		return refuse(events.RefusedConflict, "the account has another hold "+content.ID+", with other content: give this one an id of its own")
 	}
 	if a.holds != nil && len(a.holds.open) >= openHoldsMax {
 		return refuse(events.RefusedTooMany, "the account has 10000 open holds; expected some of them to be captured, released or to expire first")
@@ -258,7 +258,7 @@ func (h *hold) ended() events.Decision {
 	case events.HoldReleased:
 		return h.about(refuse(events.RefusedReleased, "the hold was released"))
 	}
-	return h.about(refuse(events.RefusedExpired, "the hold expired"))
+	return h.about(refuse(events.RefusedExpired, "the hold expired at "+timeText(h.expires)))
 }
 
 // holdDigest is the same for two commands that ask for the same hold. It is

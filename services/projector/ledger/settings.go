@@ -33,7 +33,7 @@ func (x *step) set(content events.Account) events.Decision {
 	var planTerms events.Terms
 	if content.Plan != "" {
 		if next.plan = x.state.plans[content.Plan]; next.plan == nil {
-			return refuse(events.RefusedNotFound, "plan: there is no plan with this name")
+			return refuse(events.RefusedNotFound, "plan: there is no plan "+content.Plan+": apply it first")
 		}
 		version = next.plan.last()
 		planTerms = version.content.Terms
