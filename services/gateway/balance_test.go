@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,10 @@ func TestABalanceOfThePastIsTheAnswerThatWasGivenThen(t *testing.T) {
 		"sequence=-1":                             422,
 		"sequence=1&at=" + "2026-11-01T00:00:00Z": 422,
 	} {
-		w.call("GET", "/v1/accounts/acme/balance?"+query, "").want(status)
+		a := w.call("GET", "/v1/accounts/acme/balance?"+query, "").want(status)
+		if p := a.problem(); status == 422 && (len(p.Errors) == 0 || !strings.Contains(p.Errors[0].Detail, "expected ")) {
+			t.Errorf("%s: %+v does not say what was expected", query, p)
+		}
 	}
 	w.call("GET", "/v1/accounts/nobody/balance?sequence=1", "").want(404)
 }

@@ -162,6 +162,12 @@ func init() {
 func parameterFault(d *huma.ErrorDetail) Fault {
 	detail := strings.Replace(d.Message, "expected string to be ", "expected ", 1)
 	detail = strings.Replace(detail, "expected value to be one of ", "expected one of ", 1)
+	switch {
+	case strings.HasPrefix(detail, "invalid date/time"):
+		detail = "expected a time such as 2026-12-01T12:00:00Z"
+	case detail == "invalid integer":
+		detail = "expected a whole number"
+	}
 	if d.Value != nil && strings.HasPrefix(detail, "expected ") {
 		detail = fmt.Sprintf("found %q; %s", clip(fmt.Sprint(d.Value)), detail)
 	}

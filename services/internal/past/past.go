@@ -62,7 +62,7 @@ func (l Ledger) Through(ctx context.Context, t time.Time) (uint64, error) {
 	case err != nil:
 		return 0, err
 	case t.After(state.Now):
-		return 0, fmt.Errorf("find the ledger's end at %s, where its clock says %s: %w",
+		return 0, fmt.Errorf("found %s; expected a time up to %s: %w",
 			t.UTC().Format(time.RFC3339Nano), state.Now.Format(time.RFC3339Nano), ErrAhead)
 	case state.Messages == 0 || state.LastAt.UnixMicro() <= t.UnixMicro():
 		return state.Last, nil
@@ -166,7 +166,7 @@ func (l Ledger) foldFrom(ctx context.Context, account string, atMost, through ui
 	case err != nil:
 		return nil, err
 	case through > held.Last:
-		return nil, fmt.Errorf("fold the ledger through %d, which ends at %d: %w", through, held.Last, ErrAhead)
+		return nil, fmt.Errorf("found sequence %d; expected at most %d: %w", through, held.Last, ErrAhead)
 	}
 	partition := events.Partition(account, l.Partitions)
 	state, mark := l.restore(ctx, partition, atMost)
