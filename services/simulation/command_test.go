@@ -57,8 +57,11 @@ func (l *load) command() {
 		e := pick(l.w, l.grants)
 		l.append(events.Entry{Kind: events.EntryVoid, Account: e.Account, Void: &events.Void{Grant: e.Grant.ID}})
 	case n < 12 || n < 16 && len(l.holds) == 0:
-		l.holds = append(l.holds, l.hold(pick(l.w, l.accounts)))
-		l.append(l.holds[len(l.holds)-1])
+		account := pick(l.w, l.accounts)
+		for range 1 + l.w.rng.IntN(3) { // some race for the last credits
+			l.holds = append(l.holds, l.hold(account))
+			l.append(l.holds[len(l.holds)-1])
+		}
 	case n < 16:
 		l.append(l.endHold(pick(l.w, l.holds)))
 	case n < 18:
