@@ -144,9 +144,11 @@ func (a *naiveAccount) refill(g *naiveGrant, amount events.Credits, turn int) {
 	g.drawn -= amount
 	ofPast := g.Source == events.SourcePlan && (a.period == nil || g != a.planGrant && g != a.carried)
 	switch {
+	case turn != g.turn:
+		g.expired += amount
 	case g.isVoid:
 		g.voided += amount
-	case ofPast || turn != g.turn || !g.ExpiresAt.IsZero() && !g.ExpiresAt.After(a.now):
+	case ofPast || !g.ExpiresAt.IsZero() && !g.ExpiresAt.After(a.now):
 		g.expired += amount
 	}
 }

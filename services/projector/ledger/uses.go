@@ -134,9 +134,11 @@ func (x *step) standing(s source) source {
 		return x.standingOf(s.debt)
 	case g.isLost():
 		return s
+	case g.turn() != s.turn: // what is left at a renewal expires, whatever came later
+		return source{grant: lostToExpiry}
 	case g.closed && g.how == voided:
 		return source{grant: lostToVoid}
-	case g.closed && g.how == expired, g.expires <= x.now, g.turn() != s.turn:
+	case g.closed && g.how == expired, g.expires <= x.now:
 		return source{grant: lostToExpiry}
 	case g.source == events.SourcePlan && (!c.running || g.id != c.grant && g.id != c.rolled):
 		return source{grant: lostToExpiry} // of a period that is over

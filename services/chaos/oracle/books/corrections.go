@@ -80,10 +80,10 @@ func (a *Account) refill(d drawn) {
 	g, p := d.Grant, a.period
 	a.drawn -= d.amount
 	switch {
-	case g.State == "voided":
+	case g.turn == d.turn && g.State == "voided":
 		a.voided += d.amount
 		return
-	case g.State == "expired", g.ends <= a.now, g.turn != d.turn, g.ofPlan && (!p.running || g != p.grant && g != p.rolled):
+	case g.turn != d.turn, g.State == "expired", g.ends <= a.now, g.ofPlan && (!p.running || g != p.grant && g != p.rolled):
 		a.expired += d.amount
 		return
 	case g.State == "spent":
