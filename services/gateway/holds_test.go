@@ -106,9 +106,14 @@ func TestA402SaysWhenThereIsMore(t *testing.T) {
 	w := start(t).project()
 	w.call("PUT", "/v1/plans/daily", `{"plan":"daily","period":"day","grant":{"amount":"5"}}`).want(200)
 	set := decode[gateway.AccountSettings](w.call("PUT", "/v1/accounts/acme", `{"plan":"daily"}`).want(200))
-	p := w.call("POST", "/v1/accounts/acme/holds", `{"id":"h","amount":"6"}`).want(402).problem()
+	w.call("POST", "/v1/accounts/acme/adjustments", `{"id":"a","amount":"-2","reason":"used"}`).want(201)
+	p := w.call("POST", "/v1/accounts/acme/holds", `{"id":"h","amount":"5"}`).want(402).problem()
 	if at := p.Insufficiency.ResetsAt; at == nil || !at.Equal(set.StartedAt.AddDate(0, 0, 1)) {
 		t.Errorf("resets at %v; want a day after %v", at, set.StartedAt)
+	}
+	p = w.call("POST", "/v1/accounts/acme/holds", `{"id":"h","amount":"6"}`).want(402).problem()
+	if at := p.Insufficiency.ResetsAt; at != nil {
+		t.Errorf("resets at %v; there are never 6", at)
 	}
 }
 
