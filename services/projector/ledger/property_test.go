@@ -38,6 +38,11 @@ func TestAgreesWithANaiveFold(t *testing.T) {
 			if diff := cmp.Diff(simple.accounts[it.entry.Account].balance(), b); diff != "" {
 				t.Fatalf("after %d.%d %s (-naive +fold):\n%s", it.point.Sequence, it.point.Index, it.entry.Kind, diff)
 			}
+			for _, u := range b.Budgets {
+				if due, ok := state.NextDue(); u.Spent > 0 && !u.End.IsZero() && (!ok || due.After(u.End)) {
+					t.Fatalf("due at %v (%t); want it by the end of %+v", due, ok, u)
+				}
+			}
 		}
 	})
 }
